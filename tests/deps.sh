@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# tests/deps.sh [build|demo|test]: checks for the programs and libraries needed and, as root on
+# Debian and its like, installs those that are missing. Exit status 1: something essential is missing.
+set -u
+what=${1:-test}
+missing= wanted=
+
+# need TEST PACKAGE, want TEST PACKAGE: without the first nothing works; without the second, tests skip.
+need() { eval "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+want() { eval "$1" >/dev/null 2>&1 || wanted="$wanted $2"; }
+
+look() {
+	missing= wanted=
+	need 'command -v make' make
+	need 'command -v cc || command -v gcc || command -v clang' gcc
+	need 'command -v autoconf' autoconf
+	need 'command -v pkg-config' pkg-config
+	need 'pkg-config --exists yajl' libyajl-dev
+	need 'pkg-config --exists libseccomp' libseccomp-dev
+	need 'test -e /usr/include/stdlib.h' libc6-dev
+	want 'pkg-config --exists libsystemd' libsystemd-dev
+	[ "$what" != build ] || return 0
+	need 'command -v python3' python3
+	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
+	[ "$what" = test ] || return 0
+	want 'command -v clang' clang
+	want 'command -v clang-format' clang-format
+	want 'command -v clang-tidy' clang-tidy
+	want 'command -v cppcheck' cppcheck
+	want 'command -v codespell' codespell
+	want 'command -v shellcheck' shellcheck
+	want 'command -v strace' strace
+	want 'command -v newuidmap' uidmap
+	want 'command -v ip' iproute2
+	want 'command -v mandoc' mandoc
+}
+
+look
+[ -n "$missing$wanted" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	echo "# installing:$missing$wanted"
+	export DEBIAN_FRONTEND=noninteractive
+	log=$(mktemp) || exit 1
+	trap 'rm -f "$log"' EXIT
+	apt-get -q update >"$log" 2>&1 </dev/null || tail -n 3 "$log"
+	# One by one when together fails, so that one package that is not to be had stops no other.
+	# shellcheck disable=SC2086  # a list of words
+	apt-get -qy install --no-install-recommends $missing $wanted >"$log" 2>&1 </dev/null ||
+		for p in $missing $wanted; do
+			apt-get -qy install --no-install-recommends "$p" >"$log" 2>&1 </dev/null ||
+				tail -n 2 "$log"
+		done
+	look
+fi
+[ -z "$wanted" ] || echo "# not found, so some tests will be skipped:$wanted"
+[ -z "$missing" ] || { echo "$0: missing packages (Debian's names):$missing" >&2; exit 1; }
