@@ -10,7 +10,7 @@ all:
 
 # These install packages first, call make again, or clean: they need no configuration.
 suites := unit fuzz style integration validation
-bare := check $(suites:%=check-%) check-vm demo deps clean distclean help
+bare := check $(suites:%=check-%) check-vm demo format deps clean distclean help
 ifneq ($(filter-out $(bare),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -113,7 +113,8 @@ $(B)/tests/%: tests/integration/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
 
-.PHONY: test-programs check $(suites:%=check-%) check-vm check-tidy check-cppcheck demo deps install clean distclean help
+.PHONY: test-programs check $(suites:%=check-%) check-vm check-tidy check-cppcheck format demo deps install \
+	clean distclean help
 test-programs: all $(unit) $(fuzz) $(probe)
 deps:
 	@tests/deps.sh
@@ -122,6 +123,15 @@ check: deps
 	$(run_tests) $(suites)
 $(suites:%=check-%): check-%: deps
 	$(run_tests) $*
+check-tidy: $(gen_h)
+	clang-tidy --quiet $(or $(T),$(lib_c) $(cli_c) $(wildcard libocispec/*.c)) -- \
+		$(filter-out $(CC) -fstack% -g -O2 -U_F% -D_F%,$(compile))
+check-cppcheck: $(gen_h)
+	cppcheck -q -j 2 --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppressions-list=tests/cppcheck.suppress -D_GNU_SOURCE --include=config.h -Isrc -Ilibocispec \
+		-I$(B) src libocispec
+format:
+	clang-format -i $(shell git ls-files -co --exclude-standard '*.[ch]')
 demo:
 	@tests/deps.sh demo
 	+@$(MAKE) --no-print-directory B=$(B) all

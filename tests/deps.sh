@@ -4,14 +4,14 @@
 # Debian and its like, installs those that are missing. Exit status 1: something essential is missing.
 set -u
 what=${1:-test}
-missing= wanted=
+missing='' wanted=''
 
 # need TEST PACKAGE, want TEST PACKAGE: without the first nothing works; without the second, tests skip.
 need() { eval "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 want() { eval "$1" >/dev/null 2>&1 || wanted="$wanted $2"; }
 
 look() {
-	missing= wanted=
+	missing='' wanted=''
 	need 'command -v make' make
 	need 'command -v cc || command -v gcc || command -v clang' gcc
 	need 'command -v autoconf' autoconf
@@ -22,6 +22,7 @@ look() {
 	want 'pkg-config --exists libsystemd' libsystemd-dev
 	[ "$what" != build ] || return 0
 	need 'command -v python3' python3
+	# shellcheck disable=SC2016  # eval expands it
 	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
 	[ "$what" = test ] || return 0
 	want 'command -v clang' clang

@@ -25,7 +25,7 @@ static void replay_file(const char *path)
 	printf("# %s\n", path);
 	fflush(stdout);
 	if (f && fstat(fileno(f), &st) == 0) {
-		/* Exactly as large as the input, so that the address sanitizer sees a read beyond it. */
+		/* Exactly as large as the input, so that a sanitizer sees a read beyond it. */
 		data = malloc(st.st_size ? (size_t)st.st_size : 1);
 		if (data)
 			size = fread(data, 1, (size_t)st.st_size, f);

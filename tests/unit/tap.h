@@ -32,7 +32,8 @@ static inline bool tap_str(const char *got, const char *want, const char *file, 
 
 	tap_check(same, file, line, "strings differ");
 	if (!same)
-		printf("#   got:  %s\n#   want: %s\n", got ? got : "(null)", want ? want : "(null)");
+		printf("#   got:  %s\n#   want: %s\n", got ? got : "(null)",
+		       want ? want : "(null)");
 	return same;
 }
 
@@ -61,9 +62,13 @@ static inline int done(void)
 	return tap_failed > 0;
 }
 
-#define ok(expr) tap_check((expr), __FILE__, __LINE__, #expr)
+#define ok(expr)          tap_check((expr), __FILE__, __LINE__, #expr)
 #define is_str(got, want) tap_str((got), (want), __FILE__, __LINE__)
 #define is_int(got, want) tap_int((got), (want), __FILE__, __LINE__)
-#define RUN(test) tap_run(test, #test)
+#define RUN(test)         tap_run(test, #test)
 /* The rest of this test cannot run here; give the reason and return. */
-#define SKIP(reason) do { tap_skip = (reason); return; } while (0)
+#define SKIP(reason)                                                                               \
+	do {                                                                                       \
+		tap_skip = (reason);                                                               \
+		return;                                                                            \
+	} while (0)
