@@ -5,16 +5,16 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all FORCE
+.PHONY: all install clean distclean help FORCE
 all:
 
 # These install packages first, call make again, or clean: they need no configuration.
-suites := unit fuzz style integration validation
-bare := check $(suites:%=check-%) check-vm demo format deps clean distclean help
+SUITES = unit fuzz style integration validation
+bare := check $(SUITES:%=check-%) check-vm demo fuzz format deps clean distclean help
 ifneq ($(filter-out $(bare),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
-config.mk: configure config.mk.in config.h.in
+config.mk: configure config.mk.in config.h.in libdavit.pc.in
 	@if [ -x config.status ]; then ./config.status --recheck && ./config.status; else ./configure; fi
 config.h: config.mk ;
 configure config.h.in &: configure.ac autogen.sh
@@ -52,12 +52,11 @@ lib_o := $(lib_c:%.c=$(B)/%.o) $(defs:=_tables.o)
 cli_o := $(cli_c:%.c=$(B)/%.o)
 helper := $(if $(filter yes,$(HAVE_SYSTEMD)),$(patsubst src/helper/%.c,$(B)/helper-%,$(wildcard src/helper/systemd.c)))
 lib_o += $(helper:=.o)
-archives = $(B)/libdavit.a $(B)/libocispec.a
 unit := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 fuzz := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 probe := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
-all: $(archives) $(if $(cli_c),$(B)/davit $(if $(filter build,$(B)),davit))
+all: $(B)/libdavit.a $(B)/libocispec.a $(if $(cli_c),$(B)/davit $(if $(filter build,$(B)),davit))
 davit: $(B)/davit
 	@ln -sf $< $@
 
@@ -86,65 +85,58 @@ $(B)/ocispec.h $(B)/ocispec_tables.c &: libocispec/runtime-spec.def libocispec/g
 	$(Q)$(AWK) -v dir=$(B) -f libocispec/gen.awk $<
 
 $(B)/libocispec.a: $(oci_o) $(B)/list
-$(B)/libdavit.a: $(lib_o) $(B)/list
+$(B)/libdavit.a: $(lib_o) $(oci_o) $(B)/list
 %.a:
 	@rm -f $@
 	$(Q)$(AR) crs $@ $(filter %.o,$^)
-$(B)/davit: $(cli_o) $(archives) $(B)/flags
+$(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags
 	$(if $(Q),@echo "  LINK $@")
-	$(Q)$(link) -o $@ $(cli_o) $(archives) $(libs)
+	$(Q)$(link) -o $@ $(cli_o) $(B)/libdavit.a $(libs)
 
-# The systemd helper: a dynamic program with libsystemd, carried inside davit as bytes.
+# A dynamic program with libsystemd, carried inside davit as bytes: in C,
+#	extern const unsigned char helper_systemd[]; extern const unsigned helper_systemd_size;
 $(B)/helper-%: src/helper/%.c $(B)/flags config.h
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -include config.h -Isrc $(CPPFLAGS) $(SYSTEMD_CFLAGS) -fPIE $(WARN) \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(CFLAGS) -MMD -MP -pie -s -Wl,-z,relro,-z,now,--as-needed \
 		$(LDFLAGS) -o $@ $< $(SYSTEMD_LIBS)
-$(B)/helper-%.o: $(B)/helper-%
-	$(Q)printf '%s\n' '.section .rodata' '.balign 16' '.hidden helper_$*_start' '.hidden helper_$*_end' \
-		'.globl helper_$*_start, helper_$*_end' 'helper_$*_start: .incbin "$<"' 'helper_$*_end: .byte 0' \
-		'.section .note.GNU-stack,"",%progbits' | $(CC) -c -x assembler -o $@ -
+$(B)/helper-%.o: $(B)/helper-% Makefile
+	$(Q)printf '%s\n' '.section .rodata' '.balign 16' '.hidden helper_$*' '.hidden helper_$*_size' \
+		'.globl helper_$*, helper_$*_size' 'helper_$*: .incbin "$<"' '1: .balign 4' \
+		'helper_$*_size: .long 1b - helper_$*' '.section .note.GNU-stack,"",%progbits' \
+		| $(CC) -c -x assembler -o $@ -
 
-# Tests. An object in tests/unit is one program; so is one in tests/fuzz, with replay.c or libFuzzer as main.
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(archives)
-	$(Q)$(link) -o $@ $^ $(libs)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay.o) $(archives)
-	$(Q)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(libs)
-$(B)/tests/%: tests/integration/%.c
-	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
+include tests/targets.mk
 
-.PHONY: test-programs check $(suites:%=check-%) check-vm check-tidy check-cppcheck format demo deps install \
-	clean distclean help
-test-programs: all $(unit) $(fuzz) $(probe)
-deps:
-	@tests/deps.sh
-run_tests = +@$(MAKE) --no-print-directory B=$(B) test-programs && tests/run -b $(B) $(if $(T),-t '$(T)') $(if $(V),-v)
-check: deps
-	$(run_tests) $(suites)
-$(suites:%=check-%): check-%: deps
-	$(run_tests) $*
-check-tidy: $(gen_h)
-	clang-tidy --quiet $(or $(T),$(lib_c) $(cli_c) $(wildcard libocispec/*.c)) -- \
-		$(filter-out $(CC) -fstack% -g -O2 -U_F% -D_F%,$(compile))
-check-cppcheck: $(gen_h)
-	cppcheck -q -j 2 --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
-		--suppressions-list=tests/cppcheck.suppress -D_GNU_SOURCE --include=config.h -Isrc -Ilibocispec \
-		-I$(B) src libocispec
-format:
-	clang-format -i $(shell git ls-files -co --exclude-standard '*.[ch]')
-demo:
-	@tests/deps.sh demo
-	+@$(MAKE) --no-print-directory B=$(B) all
-	@DAVIT=$(B)/davit contrib/demo.sh
-
+# put MODE DIRECTORY FILE...: installs, if there is anything to install.
+put = $(if $(strip $(3)),$(INSTALL) -d $(DESTDIR)$(2) && $(INSTALL) -m $(1) $(3) $(DESTDIR)$(2))
 install: all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(mandir)/man1 $(mandir)/man7)
-	$(INSTALL) -m 755 $(B)/davit $(DESTDIR)$(bindir)/davit
+	$(call put,755,$(bindir),$(if $(cli_c),$(B)/davit))
+	$(call put,644,$(libdir),$(B)/libdavit.a)
+	$(call put,644,$(libdir)/pkgconfig,libdavit.pc)
+	$(call put,644,$(includedir)/davit,$(wildcard src/davit.h))
+	$(call put,644,$(includedir)/davit/base,$(wildcard src/base/err.h))
+	$(call put,644,$(mandir)/man1,$(wildcard man/*.1))
+	$(call put,644,$(mandir)/man5,$(wildcard man/*.5))
+	$(call put,644,$(mandir)/man7,$(wildcard man/*.7))
+	$(call put,644,$(datadir)/bash-completion/completions,$(wildcard contrib/completion/davit))
+	$(call put,644,$(datadir)/zsh/site-functions,$(wildcard contrib/completion/_davit))
+	$(call put,644,$(datadir)/fish/vendor_completions.d,$(wildcard contrib/completion/davit.fish))
 
 -include $(patsubst %.o,%.d,$(oci_o) $(lib_o) $(cli_o) $(addsuffix .o,$(unit) $(fuzz)))
 clean:
 	rm -rf build build-* davit
 distclean: clean
-	rm -rf config.mk config.h config.h.in config.log config.status configure configure~ autom4te.cache
+	rm -rf config.mk libdavit.pc config.h config.h.in config.log config.status configure configure~ autom4te.cache
 help:
-	@sed -n 's/^#: //p' Makefile
+	@sed -n 's/^#: \{0,1\}//p' Makefile
+#: make                   davit, libdavit.a and libocispec.a in build/
+#: make check             every test; installs what is missing when root on Debian
+#: make check-unit        one suite: unit, fuzz, style, integration, validation; T=REGEX picks files
+#: make check-tidy        clang-tidy; also check-cppcheck
+#: make fuzz SECONDS=60   each fuzz target with libFuzzer
+#: make demo              shows two containers
+#: make format            clang-format on all C files
+#: make install DESTDIR=  see ./configure --help for the directories
+#:
+#: SAN=1 address and undefined sanitizers; STATIC=0 shared libraries; CC=clang; WERROR=1; V=1 shows commands;
+#: B=DIRECTORY builds there. Variants have build directories of their own: build-san, build-clang, ...

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The targets that test; included by the Makefile.
+
+# Tests. An object in tests/unit is one program; so is one in tests/fuzz, with replay.c or libFuzzer as main.
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(B)/libdavit.a
+	$(Q)$(link) -o $@ $^ $(libs)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(if $(FUZZ),,$(B)/tests/fuzz/replay.o) $(B)/libdavit.a
+	$(Q)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(libs)
+$(B)/tests/%: tests/integration/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
+
+.PHONY: test-programs deps check $(SUITES:%=check-%) check-vm check-tidy check-cppcheck fuzz format demo
+test-programs: all $(unit) $(fuzz) $(probe)
+deps:
+	@tests/deps.sh test
+run_tests = +@$(MAKE) --no-print-directory B=$(B) test-programs && tests/run -b $(B) $(if $(T),-t '$(T)') $(if $(V),-v)
+check: deps
+	$(run_tests) $(SUITES)
+$(SUITES:%=check-%): check-%: deps
+	$(run_tests) $*
+check-vm: deps
+	+@$(MAKE) --no-print-directory B=$(B) test-programs
+	tests/vm/check -b $(B) $(if $(T),-t '$(T)')
+check-tidy: $(gen_h)
+	clang-tidy --quiet $(or $(T),$(lib_c) $(cli_c) $(wildcard libocispec/*.c)) -- \
+		$(filter-out $(CC) -fstack% -g -O2 -U_F% -D_F%,$(compile))
+check-cppcheck: $(gen_h)
+	cppcheck -q -j 2 --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppressions-list=tests/cppcheck.suppress -D_GNU_SOURCE --include=config.h -Isrc -Ilibocispec \
+		-I$(B) src libocispec
+fuzzers := $(patsubst %.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+SECONDS = 60
+fuzz: deps
+	+@$(MAKE) --no-print-directory CC=clang FUZZ=1 B=build-fuzz $(fuzzers:%=build-fuzz/%)
+	@set -e; for f in $(notdir $(fuzzers)); do mkdir -p build-fuzz/corpus/$$f; \
+		build-fuzz/tests/fuzz/$$f -max_total_time=$(SECONDS) -timeout=5 -artifact_prefix=build-fuzz/ \
+			build-fuzz/corpus/$$f tests/fuzz/corpus/$${f#fuzz_}; done
+format:
+	clang-format -i $(shell git ls-files -co --exclude-standard '*.[ch]')
+demo:
+	@tests/deps.sh demo
+	+@$(MAKE) --no-print-directory B=$(B) all
+	@DAVIT=$(B)/davit contrib/demo.sh
