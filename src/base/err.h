@@ -47,7 +47,8 @@ enum log_level {
 	LOG_LEVEL_DEBUG
 };
 
-/* Where log lines go besides stderr. */
+/* Where log lines go. Errors go to stderr as well; warnings and debug lines only if there is no
+ * log, because stderr may be the container's. */
 struct log_config {
 	const char *target;   /* NULL, a path, "file:PATH", "journald:ID" or "syslog:ID" */
 	bool json;            /* one object a line with level, msg, time (RFC 3339) */
@@ -64,8 +65,13 @@ enum log_level log_level(void);
  * elsewhere: fn is called in place of writing, and the log's descriptor is closed. */
 void log_redirect(void (*fn)(enum log_level level, const char *text, void *arg), void *arg);
 
-/* Writes one finished line (no newline) at level to the log and to stderr. */
+/* Writes one finished line (no newline) at level; on stderr it is "davit: text" or "davit: warning:
+ * text". Lines that log_redirect() carried to another process are written with it. */
 void log_line(enum log_level level, const char *text);
+
+/* Writes "PREFIX: " and err_format() of e at level error (prefix: NULL or "create web"); a JSON line
+ * has the extra keys step, path (the JSON pointer), hint, errno. Always returns -1. */
+int log_error(const struct err *e, const char *prefix) __attribute__((cold));
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));
 void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));
