@@ -26,6 +26,8 @@ look() {
 	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
 	[ "$what" = test ] || return 0
 	want 'command -v clang' clang
+	# shellcheck disable=SC2016  # eval expands it
+	want 'ls "$(clang -print-runtime-dir)" | grep -q fuzzer' libclang-rt-dev
 	want 'command -v clang-format' clang-format
 	want 'command -v clang-tidy' clang-tidy
 	want 'command -v cppcheck' cppcheck
