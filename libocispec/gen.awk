@@ -58,8 +58,8 @@ function object_close()
 	if (count > 64)
 		die("more than 64 properties in " current)
 	structs = structs "struct " prefix "_" current " {\n" body tail "};\n\n"
-	objects = objects sprintf("\t{%s, %d, %d, %d, sizeof(struct %s_%s)},\n", required ? required : "0",
-		name_offset(current), first, count, prefix, current)
+	objects = objects sprintf("\t{%s, %d, %d, %d, sizeof(struct %s_%s)},\n",
+		required ? required : "0", name_offset(current), first, count, prefix, current)
 	enums = enums "\t" toupper(prefix "_" current) ",\n"
 	number[current] = n_objects++
 	first += count
@@ -143,7 +143,8 @@ $1 == "object" {
 			map = prefix "_" type "_map"
 			if (shape == "MAP" && !(type in mapped)) {
 				mapped[type] = 1
-				structs = structs "struct " map " {\n\tchar **keys;\n\t" member "*values;\n\tsize_t n;\n};\n\n"
+				structs = structs "struct " map " {\n\tchar **keys;\n"
+				structs = structs "\t" member "*values;\n\tsize_t n;\n};\n\n"
 			}
 		} else if (type in foreign) {
 			member = "struct " uses_prefix "_" type " "
@@ -188,11 +189,13 @@ END {
 		die("no schema line")
 	h = dir "/" schema ".h"
 	printf "/* Made by gen.awk from %s. */\n#pragma once\n\n", source > h
-	printf "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n#include \"schema.h\"\n" > h
+	printf "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n" > h
+	printf "#include \"schema.h\"\n" > h
 	if (uses_schema)
 		printf "#include \"%s.h\"\n", uses_schema > h
-	printf "\n#undef linux /* gnu dialects define it as 1; it is a field name here */\n\n%s", structs > h
-	printf "/* For oci_read() and oci_write(). */\nenum %s_object {\n%s};\n\n", schema, enums > h
+	printf "\n#undef linux /* gnu dialects define it as 1; it is a field name here */\n\n" > h
+	printf "%s/* For oci_read() and oci_write(). */\n", structs > h
+	printf "enum %s_object {\n%s};\n\n", schema, enums > h
 	printf "extern const struct oci_schema %s_schema;\n", schema > h
 	close(h)
 
@@ -202,6 +205,7 @@ END {
 	printf "static const struct oci_field fields[] = {\n%s};\n\n", fields > c
 	printf "static const struct oci_object objects[] = {\n%s};\n\n", objects > c
 	other = uses_schema ? "&" uses_schema "_schema" : "NULL"
-	printf "const struct oci_schema %s_schema = {names, fields, objects, %s};\n", schema, other > c
+	printf "const struct oci_schema %s_schema = {\n", schema > c
+	printf "\tnames, fields, objects, %s,\n};\n", other > c
 	close(c)
 }

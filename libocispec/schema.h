@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The rows that gen.awk makes from a .def file, and that read.c and write.c walk. Rows refer to each
- * other by number, not by address: the tables need no relocation when a static-pie program starts.
+ * The rows that gen.awk makes from a .def file, and that read.c and write.c walk. Rows refer to
+ * each other by number, not by address: the tables need no relocation when a static-pie program
+ * starts.
  */
 #pragma once
 
@@ -51,7 +52,7 @@ struct oci_field {
 	uint8_t rules;
 	uint16_t offset;
 	uint16_t extra;
-	uint16_t object; /* OCI_T_OBJECT: number of an object, OCI_FOREIGN | number if in schema->uses */
+	uint16_t object; /* number of the object; | OCI_FOREIGN if it is in schema->uses */
 };
 
 #define OCI_FOREIGN 0x8000
@@ -70,3 +71,11 @@ struct oci_schema {
 	const struct oci_object *objects;
 	const struct oci_schema *uses; /* NULL: refers to its own objects only */
 };
+
+/* The size of one value of TYPE; OBJECT only counts for OCI_T_OBJECT. */
+static inline size_t oci_type_size(unsigned type, const struct oci_object *object)
+{
+	static const uint8_t sizes[] = {sizeof(char *), sizeof(_Bool), sizeof(int), 8, 2, 4, 8};
+
+	return type == OCI_T_OBJECT ? object->size : sizes[type];
+}
