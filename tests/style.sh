@@ -132,7 +132,9 @@ library_calls() {
 path_users() {
 	cat <<'END'
 src/base/path.c       is that module
+src/base/sys.h        the calls themselves
 src/base/fd.c         files of the host by an absolute path
+src/base/err.c        the log file, named by the caller
 src/helper/systemd.c  runs on the host
 END
 }
