@@ -20,17 +20,20 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+bold='' blue='' off=''
+if [ -t 1 ]; then
+	bold=$(printf '\033[1m') blue=$(printf '\033[1;34m') off=$(printf '\033[0m')
+fi
+
 # Shows a davit command and runs it.
 show() {
-	printf '\033[1m$ davit'
-	printf ' %s' "$@"
-	printf '\033[0m\n'
+	echo "$bold\$ davit $*$off"
 	run "$@"
 }
 
-title() { printf '\n\033[1;34m== %s\033[0m\n' "$1"; }
+title() { printf '\n%s== %s%s\n' "$blue" "$1" "$off"; }
 
-# make_bundle DIRECTORY COMMAND: a root filesystem and a config.json that runs COMMAND with sh.
+# make_bundle DIRECTORY: a root filesystem and a config.json that runs the script on stdin.
 make_bundle() {
 	mkdir -p "$1/rootfs/bin" "$1/rootfs/etc" "$1/rootfs/proc" "$1/rootfs/sys" "$1/rootfs/dev" \
 		"$1/rootfs/tmp" "$1/rootfs/run"
@@ -38,21 +41,22 @@ make_bundle() {
 	for applet in $("$busybox" --list); do
 		[ -e "$1/rootfs/bin/$applet" ] || ln -s busybox "$1/rootfs/bin/$applet"
 	done
+	cat >"$1/rootfs/bin/demo"
 	echo 'root:x:0:0:root:/:/bin/sh' >"$1/rootfs/etc/passwd"
 	echo 'root:x:0:' >"$1/rootfs/etc/group"
 	rootless=
 	[ "$(id -u)" = 0 ] || rootless=--rootless
 	# shellcheck disable=SC2086  # nothing or one word
 	run spec $rootless --bundle "$1"
-	python3 - "$1/config.json" "$2" <<'END'
+	python3 - "$1/config.json" <<'END'
 import json, sys
 
-path, command = sys.argv[1:]
+path = sys.argv[1]
 with open(path) as f:
     config = json.load(f)
 config["hostname"] = "davit-demo"
 config["process"]["terminal"] = False
-config["process"]["args"] = ["/bin/sh", "-c", command]
+config["process"]["args"] = ["/bin/sh", "/bin/demo"]
 config["process"]["noNewPrivileges"] = True
 config["linux"]["seccomp"] = {
     "defaultAction": "SCMP_ACT_ALLOW",
@@ -68,26 +72,41 @@ title "davit"
 run --version
 
 title "1. run: a container that looks around"
-# shellcheck disable=SC2016  # the container's shell expands it
-make_bundle "$tmp/one" '
+make_bundle "$tmp/one" <<'END'
 section() { echo; echo "-- $1"; }
-section "host name"; hostname
-section "processes"; ps
-section "mounts"; mount
-section "ids"; id
-section "user and group maps"; cat /proc/self/uid_map /proc/self/gid_map
-section "capabilities"; grep ^Cap /proc/self/status
-section "no new privileges, seccomp (2: a filter)"; grep -E "^(NoNewPrivs|Seccomp):" /proc/self/status
-section "a forbidden system call"; unshare -m true 2>&1 || echo "(refused, as it should be)"
-section "cgroup"; cat /proc/self/cgroup
-[ "$(hostname)" = davit-demo ] && [ $$ = 1 ] && grep -q "^Seccomp:.2" /proc/self/status'
-printf '\033[1m$ davit run --bundle one davit-demo-1\033[0m\n'
-run run --bundle "$tmp/one" davit-demo-1
+section "host name"
+hostname
+section "processes"
+ps
+section "mounts"
+mount
+section "ids"
+id
+section "user and group maps"
+cat /proc/self/uid_map /proc/self/gid_map
+section "capabilities"
+grep ^Cap /proc/self/status
+section "no new privileges, seccomp (2: a filter)"
+grep -E "^(NoNewPrivs|Seccomp):" /proc/self/status
+section "a forbidden system call"
+unshare -m true 2>&1 && exit 1
+echo "(refused, as it should be)"
+section "cgroup"
+cat /proc/self/cgroup
+[ "$(hostname)" = davit-demo ] && [ $$ = 1 ] && grep -q "^Seccomp:.2" /proc/self/status
+END
+cd "$tmp"
+show run --bundle one davit-demo-1
 
 title "2. create, start, exec, kill, delete: step by step"
-make_bundle "$tmp/two" 'trap "echo the container says goodbye; exit 7" TERM
-echo the container says hello; while :; do sleep 1 & wait $!; done'
-cd "$tmp"
+make_bundle "$tmp/two" <<'END'
+trap "echo the container says goodbye; exit 7" TERM
+echo the container says hello
+while :; do
+	sleep 1 &
+	wait $!
+done
+END
 show create --bundle two davit-demo-2
 show state davit-demo-2
 show start davit-demo-2
