@@ -1,0 +1,913 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Harness of the integration tests: bundles, commands, a leak check, TAP.
+
+A test is a function marked with @test("what must be true"); it takes no argument and raises
+AssertionError, or Skip with a reason. A file ends with main(); `test_x.py NAME...` runs single
+tests, `test_x.py -l` lists them. After each test the harness compares mounts, processes, cgroups
+and the state directory with those before it: a difference fails the test.
+
+Environment:
+  DAVIT        the runtime to test (default: davit in the top directory, then in PATH)
+  DAVIT_INIT   the probe built from init.c (default: built on demand)
+  DAVIT_ARGS   further global arguments, separated by blanks
+  DAVIT_KEEP   keep the temporary directory
+"""
+import array
+import atexit
+import contextlib
+import copy
+import ctypes
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+TIMEOUT = 20  # seconds for one command
+libc = ctypes.CDLL(None, use_errno=True)
+
+CLONE_NEWNS = 0x00020000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC = (
+    1, 2, 4, 8, 32, 4096, 8192, 16384)
+MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
+MNT_DETACH = 2
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@atexit.register
+def work_remove(owner=os.getpid()):
+    if os.getpid() == owner and not os.environ.get("DAVIT_KEEP"):
+        os.chdir("/")
+        shutil.rmtree(work, ignore_errors=True)
+
+
+class Skip(Exception):
+    """This host cannot run the test; the text says why."""
+
+
+class Timeout(Exception):
+    """A test took longer than its limit."""
+
+
+# ---- the runtime under test ----
+
+def find_davit():
+    named = os.environ.get("DAVIT")
+    if named:
+        return os.path.abspath(named) if "/" in named else shutil.which(named) or named
+    for path in (os.path.join(TOP, "davit"), os.path.join(TOP, "build", "davit")):
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return shutil.which("davit") or os.path.join(TOP, "davit")
+
+
+DAVIT = find_davit()
+NAME = os.path.basename(DAVIT)
+TAG = f"dvt{os.getpid()}"  # part of every id, path and cgroup that the tests make
+work = tempfile.mkdtemp(prefix=f"davit-{TAG}-")  # of this run; removed at exit
+root = os.path.join(work, "state")  # the runtime's state directory
+_counter = 0
+
+
+def unique(prefix="c"):
+    global _counter
+    _counter += 1
+    return f"{TAG}{prefix}{_counter}"
+
+
+class Result:
+    def __init__(self, args, rc, out, err, seconds):
+        self.args, self.rc, self.out, self.err, self.seconds = args, rc, out, err, seconds
+
+    def __str__(self):
+        return (f"`{' '.join(map(str, self.args))}` exit {self.rc}, stdout {self.out[-600:]!r}, "
+                f"stderr {self.err[-600:]!r}")
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def command(*args, rootdir=None):
+    extra = os.environ.get("DAVIT_ARGS", "").split()
+    return [DAVIT, "--root", rootdir or root, *extra, *map(str, args)]
+
+
+def run_command(argv, timeout=TIMEOUT, stdin=None, env=None, cwd=None, check=False, pass_fds=(),
+                preexec=None, stdout=None, stderr=None):
+    """Runs one command; its output goes to files, so nobody holding it open can block us."""
+    with tempfile.TemporaryFile(dir=work) as out, tempfile.TemporaryFile(dir=work) as err, \
+            tempfile.TemporaryFile(dir=work) as given:
+        source = subprocess.DEVNULL
+        if isinstance(stdin, (str, bytes)):
+            given.write(stdin.encode() if isinstance(stdin, str) else stdin)
+            given.seek(0)
+            source = given
+        elif stdin is not None:
+            source = stdin
+        begin = time.monotonic()
+        child = subprocess.Popen(argv, stdin=source, stdout=stdout or out, stderr=stderr or err,
+                                 env=env, cwd=cwd, pass_fds=pass_fds, preexec_fn=preexec)
+        try:
+            rc = child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+            rc = "timeout"
+        seconds = time.monotonic() - begin
+        out.seek(0)
+        err.seek(0)
+        result = Result(argv, rc, out.read().decode(errors="replace"),
+                        err.read().decode(errors="replace"), seconds)
+    if check:
+        assert rc == 0, f"must succeed: {result}"
+    else:
+        assert rc != "timeout", f"timed out: {result}"
+    return result
+
+
+def run_davit(*args, **kw):
+    """Runs the runtime with its own --root. Keywords: check, timeout, stdin, env, cwd, pass_fds."""
+    rootdir = kw.pop("rootdir", None)
+    return run_command(command(*args, rootdir=rootdir), **kw)
+
+
+def fails(result, *words, says=True):
+    """The command must have failed with a message that holds all words."""
+    assert result.rc not in (0, "timeout"), f"must fail: {result}"
+    assert result.rc > 0, f"killed by a signal: {result}"
+    if says:
+        assert result.err.strip(), f"no message: {result}"
+    for word in words:
+        assert word in result.err, f"stderr must hold {word!r}: {result}"
+    return result
+
+
+# ---- the host ----
+
+def mount(source, target, fstype=None, flags=0, data=None):
+    enc = lambda s: None if s is None else os.fsencode(s)
+    if libc.mount(enc(source), enc(target), enc(fstype), ctypes.c_ulong(flags), enc(data)) < 0:
+        e = ctypes.get_errno()
+        raise OSError(e, f"mount {source} on {target}: {os.strerror(e)}")
+
+
+def umount(target, flags=MNT_DETACH):
+    if libc.umount2(os.fsencode(target), flags) < 0:
+        e = ctypes.get_errno()
+        raise OSError(e, f"umount {target}: {os.strerror(e)}")
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+def write(path, text, mode=None):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.write(text)
+    if mode is not None:
+        os.chmod(path, mode)
+    return path
+
+
+def have_cap(number):
+    return bool(int(re.search(r"CapEff:\s*(\w+)", read("/proc/self/status"))[1], 16) >> number & 1)
+
+
+def isolated(function):
+    """Runs a function in a child with a private mount namespace that nobody else shares."""
+    with tempfile.TemporaryFile("w+", dir=work) as report:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                if libc.unshare(CLONE_NEWNS) < 0:
+                    raise OSError(ctypes.get_errno(), "unshare")
+                mount(None, "/", None, MS_REC | MS_PRIVATE)
+                function()
+                code = 0
+            except Skip as e:
+                report.write(str(e))
+                code = 2
+            except BaseException:
+                report.write(traceback.format_exc(limit=-3))
+            report.flush()
+            os._exit(code)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        report.seek(0)
+        text = report.read()
+    if status == 2:
+        raise Skip(text)
+    assert status == 0, text
+
+
+def cgroup_hierarchies():
+    """Mounted hierarchies as {controller: mount point}; the v2 one has the key ""."""
+    found = {}
+    for line in read("/proc/self/mountinfo").splitlines():
+        left, right = line.split(" - ")
+        point, (fstype, _, opts) = left.split()[4], right.split(" ", 2)
+        if fstype == "cgroup2":
+            found.setdefault("", point)
+        elif fstype == "cgroup":
+            for o in opts.split(","):
+                if o not in ("rw", "ro", "xattr", "noprefix", "clone_children"):
+                    found.setdefault(o, point)
+    return found
+
+
+def v2_only():
+    h = cgroup_hierarchies()
+    return h.get("") == "/sys/fs/cgroup"
+
+
+def cgroup_dir(path, controller):
+    """Host directory of the cgroup PATH in the hierarchy that has the controller, or Skip."""
+    h = cgroup_hierarchies()
+    if controller in h:
+        return h[controller] + "/" + path.strip("/")
+    point = h.get("")
+    if point and controller in read(point + "/cgroup.controllers").split():
+        return point + "/" + path.strip("/")
+    raise Skip(f"this host has no {controller} cgroup controller")
+
+
+def cgroups_tagged():
+    found = set()
+    for point in set(cgroup_hierarchies().values()):
+        for base, dirs, _ in os.walk(point):
+            found.update(os.path.join(base, d) for d in dirs if TAG in os.path.join(base, d))
+    return found
+
+
+def processes():
+    """{pid: (ppid, state, command)} of the whole host."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                text = read(f"/proc/{name}/stat")
+                comm, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:]
+                fields = rest.split()
+                table[int(name)] = (int(fields[1]), fields[0], comm)
+    return table
+
+
+def descendants():
+    """We are a subreaper, so whatever a command leaves behind is our descendant."""
+    table, found = processes(), {}
+    grew = True
+    while grew:
+        grew = False
+        for pid, (ppid, state, comm) in table.items():
+            if pid not in found and (ppid == os.getpid() or ppid in found):
+                found[pid] = (state, comm)
+                grew = True
+    return found
+
+
+def reap():
+    """Collects dead orphans; returns {pid: wait status}."""
+    done = {}
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            done[pid] = status
+    return done
+
+
+def eventually(condition, what="condition", seconds=5.0):
+    """Waits until condition() is true and returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+
+
+def alive(pid):
+    with contextlib.suppress(OSError):
+        return read(f"/proc/{pid}/stat").rsplit(") ", 1)[1][0] not in "ZX"
+    return False
+
+
+# ---- configuration ----
+
+CAPS = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+ALL_CAPS = """CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP
+LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE
+SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME
+SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG
+WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE""".split()
+
+
+def capbits(names):
+    return sum(1 << ALL_CAPS.index(n.replace("CAP_", "")) for n in names)
+
+
+def capsets(names, inheritable=(), ambient=()):
+    return {"bounding": list(names), "effective": list(names), "permitted": list(names),
+            "inheritable": list(inheritable), "ambient": list(ambient)}
+
+
+def privileged():
+    """Capability sets with everything this process may give away."""
+    mine = int(re.search(r"CapEff:\s*(\w+)", read("/proc/self/status"))[1], 16)
+    return capsets(["CAP_" + n for i, n in enumerate(ALL_CAPS) if mine >> i & 1])
+
+
+MOUNT_PROC = {"destination": "/proc", "type": "proc", "source": "proc",
+              "options": ["nosuid", "noexec", "nodev"]}
+MOUNT_DEV = {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+             "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}
+MOUNT_PTS = {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]}
+MOUNT_SHM = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]}
+MOUNT_MQUEUE = {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue",
+                "options": ["nosuid", "noexec", "nodev"]}
+MOUNT_SYS = {"destination": "/sys", "type": "sysfs", "source": "sysfs",
+             "options": ["nosuid", "noexec", "nodev", "ro"]}
+MOUNTS = [MOUNT_PROC, MOUNT_DEV, MOUNT_PTS, MOUNT_SHM, MOUNT_MQUEUE, MOUNT_SYS]
+NAMESPACES = ["pid", "ipc", "uts", "mount", "network"]
+
+
+def namespaces(*types, **paths):
+    return [{"type": t} for t in types] + [{"type": t, "path": p} for t, p in paths.items()]
+
+
+DEFAULT = {
+    "ociVersion": "1.0.2",
+    "process": {
+        "terminal": False,
+        "user": {"uid": 0, "gid": 0},
+        "args": ["/init", "true"],
+        "env": ["PATH=/sbin:/bin", "TERM=xterm"],
+        "cwd": "/",
+        "capabilities": capsets(CAPS),
+        "noNewPrivileges": True,
+    },
+    "root": {"path": "rootfs", "readonly": False},
+    "hostname": "probe",
+    "mounts": MOUNTS,
+    "linux": {
+        "namespaces": namespaces(*NAMESPACES),
+        "maskedPaths": ["/proc/kcore", "/proc/keys", "/sys/firmware"],
+        "readonlyPaths": ["/proc/sys", "/proc/sysrq-trigger"],
+    },
+}
+
+
+def merge(base, over):
+    """Deep merge of objects; None removes a key; anything else replaces."""
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return copy.deepcopy(over)
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(base.get(key), value)
+    return result
+
+
+def config(*overrides):
+    result = copy.deepcopy(DEFAULT)
+    for over in overrides:
+        result = merge(result, over)
+    return result
+
+
+def command_args(*args):
+    """Override: run the probe with these commands."""
+    return {"process": {"args": ["/init", *map(str, args)]}}
+
+
+# ---- facts from the probe ----
+
+class Facts:
+    """The probe's "key=value" lines: facts["uid"], facts.all("mount"), "key" in facts."""
+
+    def __init__(self, text):
+        self.text = text
+        self.values = {}
+        for line in text.splitlines():
+            key, sep, value = line.rstrip("\r").partition("=")
+            if sep:
+                self.values.setdefault(key, []).append(value)
+
+    def __getitem__(self, key):
+        assert key in self.values, f"the probe did not print {key!r}: {self.text[-800:]!r}"
+        return self.values[key][0]
+
+    def __contains__(self, key):
+        return key in self.values
+
+    def get(self, key, default=None):
+        return self.values.get(key, [default])[0]
+
+    def all(self, key):
+        return self.values.get(key, [])
+
+    def stat(self, path):
+        """Fields of `stat PATH`; {"error": NAME} when it failed."""
+        value = self[f"stat:{path}"]
+        if "=" not in value:
+            return {"error": value}
+        return dict(f.split("=", 1) for f in value.split(" "))
+
+    def mounts(self):
+        return parse_mountinfo("\n".join(self.all("mount")))
+
+    def mount_at(self, point):
+        """The topmost mount on a path, or None."""
+        found = [m for m in self.mounts() if m["point"] == point]
+        return found[-1] if found else None
+
+
+def parse_mountinfo(text):
+    result = []
+    for line in text.splitlines():
+        left, _, right = line.partition(" - ")
+        f, (fstype, source, data) = left.split(), (right.split(" ") + ["", ""])[:3]
+        result.append({"id": f[0], "parent": f[1], "dev": f[2], "root": f[3], "point": f[4],
+                       "options": f[5].split(","), "tags": f[6:], "type": fstype,
+                       "source": source, "data": data.split(",")})
+    return result
+
+
+# ---- bundles ----
+
+def probe_path():
+    built = os.environ.get("DAVIT_INIT")
+    if built:
+        return built
+    path = os.path.join(work, "probe")
+    if not os.path.exists(path):
+        cc = os.environ.get("CC", "gcc")
+        subprocess.run([cc, "-O1", "-static", "-s", "-o", path, os.path.join(HERE, "init.c")],
+                       check=True, timeout=60)
+    return path
+
+
+class Bundle:
+    """A temporary bundle and the container made from it; leaves nothing behind.
+
+        with Bundle(config({"process": {"cwd": "/tmp"}})) as b:
+            facts = b.probe("status")
+    """
+
+    def __init__(self, conf=None, busybox=False, rootfs=True):
+        self.id = unique()
+        self.conf = config(conf) if conf is not None else config()
+        self.dir = os.path.join(work, self.id)
+        self.rootfs = os.path.join(self.dir, "rootfs")
+        self.stdout = os.path.join(work, self.id + ".out")
+        self.stderr = os.path.join(work, self.id + ".err")
+        self.ids = {self.id}
+        os.makedirs(self.dir)
+        if rootfs:
+            for name in ("bin", "dev", "etc", "proc", "sys", "tmp"):
+                os.makedirs(os.path.join(self.rootfs, name))
+            os.chmod(os.path.join(self.rootfs, "tmp"), 0o1777)
+            shutil.copy2(probe_path(), os.path.join(self.rootfs, "init"))
+            os.chmod(os.path.join(self.rootfs, "init"), 0o755)
+        if busybox:
+            self.add_busybox()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        for name in self.ids:
+            if os.path.lexists(os.path.join(root, name)):
+                with contextlib.suppress(AssertionError):
+                    run_davit("delete", "--force", name)
+        if exc[0] is None or not os.environ.get("DAVIT_KEEP"):
+            shutil.rmtree(self.dir, ignore_errors=True)
+            for path in (self.stdout, self.stderr):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+    def add_busybox(self):
+        tool = shutil.which("busybox")
+        if not tool:
+            raise Skip("needs busybox (static)")
+        shutil.copy2(tool, self.path("/bin/busybox"))
+        for applet in ("sh", "cat", "sleep", "ls", "env", "kill", "ps", "stty", "true", "false"):
+            os.symlink("busybox", self.path("/bin/" + applet))
+
+    def path(self, inside):
+        return self.rootfs + "/" + inside.lstrip("/")
+
+    def file(self, inside, text="", mode=0o644):
+        return write(self.path(inside), text, mode)
+
+    def mkdir(self, inside, mode=0o755):
+        os.makedirs(self.path(inside), exist_ok=True)
+        os.chmod(self.path(inside), mode)
+        return self.path(inside)
+
+    def owned(self, uid):
+        """Gives the root file system to a mapped user."""
+        for base, dirs, files in os.walk(self.rootfs):
+            for name in dirs + files + ["."]:
+                os.lchown(os.path.join(base, name), uid, uid)
+        return self
+
+    def side(self, name, text=None):
+        """A file (or, without text, a directory) in the bundle beside the rootfs."""
+        path = os.path.join(self.dir, name)
+        if text is None:
+            os.makedirs(path, exist_ok=True)
+            return path
+        return write(path, text)
+
+    def save(self, *overrides, raw=None):
+        for over in overrides:
+            self.conf = merge(self.conf, over)
+        with open(os.path.join(self.dir, "config.json"), "w") as f:
+            f.write(raw if raw is not None else json.dumps(self.conf, indent=1))
+
+    def output(self):
+        return read(self.stdout) if os.path.exists(self.stdout) else ""
+
+    def facts(self):
+        return Facts(self.output())
+
+    def wait_output(self, text, seconds=8.0):
+        eventually(lambda: text in self.output(), f"{text!r} in {self.output()!r}", seconds)
+
+    # commands on the container of this bundle
+
+    def run(self, *flags, check=False, **kw):
+        """`run` in the foreground; the output of the container is in the result."""
+        if not kw.pop("keep_config", False):
+            self.save()
+        glob = kw.pop("glob", ())
+        result = run_davit(*glob, "run", "--bundle", self.dir, *flags, self.id, check=check, **kw)
+        if not {"-d", "--detach", "--keep"} & set(flags):
+            self.nothing_left()
+        return result
+
+    def nothing_left(self, name=None):
+        """No state, cgroup or process of the container may be there (any more)."""
+        name = name or self.id
+
+        def gone():
+            reap()
+            left = [n for n in os.listdir(root) if name in n] if os.path.isdir(root) else []
+            left += [c for c in cgroups_tagged() if os.path.basename(c) == name]
+            return not left
+        eventually(gone, f"state and cgroups of {name} gone", 2)
+
+    def probe(self, *args, over=None, flags=(), rc=0, **kw):
+        """Runs the probe with these commands in the foreground and returns its facts."""
+        self.save(command_args(*args), over or {})
+        result = self.run(*flags, **kw)
+        assert result.rc == rc, f"exit {rc} expected: {result}"
+        return Facts(result.out)
+
+    def create(self, *flags, check=True, name=None, keep_config=False, glob=(), **kw):
+        """`create`; output of the container and of the runtime go to self.stdout and .stderr."""
+        if not keep_config:
+            self.save()
+        name = name or self.id
+        self.ids.add(name)
+        with open(self.stdout, "ab") as out, open(self.stderr, "wb+") as err:
+            result = run_davit(*glob, "create", "--bundle", self.dir, *flags, name,
+                               stdout=out, stderr=err, **kw)
+        result.err = read(self.stderr)
+        result.out = self.output()
+        if check:
+            assert result.rc == 0, f"create must succeed: {result}"
+        elif result.rc != 0 and name == self.id:
+            self.nothing_left()
+        return result
+
+    def start(self, check=True, **kw):
+        return run_davit("start", self.id, check=check, **kw)
+
+    def up(self, *args, over=None, flags=(), **kw):
+        """create and start with a probe that stays (default: pause); waits until it is ready."""
+        self.save(command_args(*(args or ("pause",))), over or {})
+        self.create(*flags, **kw)
+        self.start()
+        if not args or args[-1] in ("pause", "stubborn"):
+            self.wait_output("ready=1")
+        return self
+
+    def state(self, check=True):
+        result = run_davit("state", self.id, check=check)
+        return result.json if result.rc == 0 else result
+
+    def pid(self):
+        return self.state()["pid"]
+
+    def wait_stopped(self, seconds=8.0):
+        def stopped():
+            reap()
+            return self.state()["status"] == "stopped"
+        eventually(stopped, "status stopped", seconds)
+
+    def kill(self, *args, check=True):
+        return run_davit("kill", self.id, *args, check=check)
+
+    def delete(self, *flags, check=True):
+        return run_davit("delete", *flags, self.id, check=check)
+
+    def exec(self, *args, flags=(), check=False, **kw):
+        """`exec` of the probe with these commands."""
+        return run_davit("exec", *flags, self.id, "/init", *args, check=check, **kw)
+
+    def exec_facts(self, *args, flags=(), **kw):
+        return Facts(self.exec(*args, flags=flags, check=True, **kw).out)
+
+    def exec_process(self, process, *flags, **kw):
+        """`exec --process` with a process object."""
+        base = {"args": ["/init", "true"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+                "env": ["PATH=/bin"]}
+        path = self.side(unique("p") + ".json", json.dumps(merge(base, process)))
+        return run_davit("exec", "--process", path, *flags, self.id, **kw)
+
+    def spawn(self, *flags, verb="run", args=(), **kw):
+        """Starts a command without waiting for it: a Popen with pipes."""
+        if verb == "run":
+            self.save()
+            argv = command("run", "--bundle", self.dir, *flags, self.id)
+        else:
+            argv = command(verb, *flags, self.id, *args)
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        return subprocess.Popen(argv, **kw)
+
+
+# ---- sockets ----
+
+class FdReceiver:
+    """Listens on a UNIX socket and receives messages that carry descriptors."""
+
+    def __init__(self, name="s"):
+        self.path = os.path.join(work, unique(name) + ".sock")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.bind(self.path)
+        self.sock.listen(4)
+        self.sock.settimeout(10)
+        self.fds, self.data, self.conns = [], b"", []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        for fd in self.fds:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        for s in self.conns + [self.sock]:
+            s.close()
+        os.unlink(self.path)
+
+    def receive(self, to_eof=False):
+        """Accepts one connection; returns (data, fds) of its message."""
+        conn, _ = self.sock.accept()
+        conn.settimeout(10)
+        self.conns.append(conn)
+        fds = array.array("i")
+        data, anc, _, _ = conn.recvmsg(65536, socket.CMSG_LEN(16 * fds.itemsize))
+        for level, kind, payload in anc:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(payload[:len(payload) - len(payload) % fds.itemsize])
+        while to_eof:
+            more = conn.recv(65536)
+            if not more:
+                break
+            data += more
+        self.fds += list(fds)
+        self.data = data
+        return data, list(fds)
+
+
+def read_tty(fd, until, seconds=8.0):
+    """Reads from a pty master until the text has come, or the other side is gone."""
+    import select
+    text, end = b"", time.monotonic() + seconds
+    while until is None or until.encode() not in text:
+        left = end - time.monotonic()
+        assert left > 0, f"terminal did not print {until!r}: {text!r}"
+        if not select.select([fd], [], [], left)[0]:
+            continue
+        try:
+            part = os.read(fd, 65536)
+        except OSError as e:
+            if e.errno == errno.EIO:
+                break
+            raise
+        if not part:
+            break
+        text += part
+    return text.decode(errors="replace").replace("\r\n", "\n")
+
+
+# ---- leak check ----
+
+class Snapshot:
+    def __init__(self):
+        reap()
+        self.mounts = read("/proc/self/mountinfo").splitlines()
+        self.procs = set(descendants())
+        self.cgroups = cgroups_tagged()
+        self.state = set(os.listdir(root)) if os.path.isdir(root) else set()
+        self.temp = {os.path.join(d, n) for d in ("/tmp", "/run", "/dev/shm") if os.path.isdir(d)
+                     for n in os.listdir(d) if TAG in n}
+        self.fds = set(os.listdir("/proc/self/fd"))
+
+    def leaks(self):
+        """Differences between then and now, as text."""
+        end = time.monotonic() + 2
+        while True:
+            found = self.compare()
+            if not found or time.monotonic() > end:
+                return found
+            time.sleep(0.05)
+
+    def compare(self):
+        now, found = Snapshot(), []
+        for line in now.mounts:
+            if line not in self.mounts:
+                found.append(f"mount left: {line}")
+        for line in self.mounts:
+            if line not in now.mounts:
+                found.append(f"mount gone: {line}")
+        for pid, (state, comm) in descendants().items():
+            if pid not in self.procs:
+                found.append(f"process left: {pid} ({comm}) {state}")
+        found += [f"cgroup left: {p}" for p in sorted(now.cgroups - self.cgroups)]
+        found += [f"state left: {p}" for p in sorted(now.state - self.state)]
+        found += [f"file left: {p}" for p in sorted(now.temp - self.temp)]
+        return found
+
+    def restore(self):
+        """Removes what a failed test left, so that the next one starts clean."""
+        for _ in range(100):
+            left = {p for p, (s, _) in descendants().items() if p not in self.procs}
+            if not left:
+                break
+            for pid in left:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            thaw(cgroups_tagged() - self.cgroups)
+            reap()
+            time.sleep(0.02)
+        for path in sorted(cgroups_tagged() - self.cgroups, key=len, reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        before = list(self.mounts)
+        for line in reversed(read("/proc/self/mountinfo").splitlines()):
+            if line not in before:
+                with contextlib.suppress(OSError):
+                    umount(line.split()[4].encode().decode("unicode_escape"))
+        for name in set(os.listdir(root)) - self.state if os.path.isdir(root) else ():
+            path = os.path.join(root, name)
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+
+
+def thaw(paths):
+    for path in paths:
+        for name, text in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            with contextlib.suppress(OSError):
+                if os.path.exists(os.path.join(path, name)):
+                    with open(os.path.join(path, name), "w") as f:
+                        f.write(text)
+
+
+# ---- running tests ----
+
+tests = []
+
+
+def test(what, limit=60, needs_root=True):
+    """Registers a test; `what` is the line of TAP."""
+    def register(function):
+        tests.append((function.__name__, what, limit, needs_root, function))
+        return function
+    return register
+
+
+def host_setup():
+    """Own mount namespace with shared mounts (as on most hosts), and a state directory."""
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.umask(0o022)
+    os.chmod(work, 0o755)
+    os.mkdir(root, 0o700)
+    if os.geteuid() != 0:
+        return
+    if libc.unshare(CLONE_NEWNS) < 0:
+        raise OSError(ctypes.get_errno(), "unshare of the mount namespace")
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    if NAME == "crun":
+        hugetlb_setup()
+    mount(None, "/", None, MS_REC | MS_SHARED)
+
+
+def hugetlb_setup():
+    """crun refuses a hybrid host whose v2 tree holds a controller; only it needs this."""
+    h = cgroup_hierarchies()
+    if "" not in h or h[""] == "/sys/fs/cgroup" or "hugetlb" in h:
+        return
+    if "hugetlb" in read(h[""] + "/cgroup.controllers"):
+        stage = os.path.join(work, "cgroup")
+        os.mkdir(stage)
+        mount("tmpfs", stage, "tmpfs")
+        for name in os.listdir("/sys/fs/cgroup"):
+            if os.path.isdir("/sys/fs/cgroup/" + name):
+                os.mkdir(f"{stage}/{name}")
+                mount(f"/sys/fs/cgroup/{name}", f"{stage}/{name}", None, MS_BIND)
+        os.makedirs(f"{stage}/hugetlb", exist_ok=True)
+        mount("cgroup", f"{stage}/hugetlb", "cgroup", 0, "hugetlb")
+        mount(stage, "/sys/fs/cgroup", None, MS_BIND | MS_REC)
+        umount(stage)
+        os.rmdir(stage)
+
+
+def on_alarm(signum, frame):
+    raise Timeout("test took too long")
+
+
+def run_one(function, limit):
+    """Returns ("ok" | "skip" | "fail", detail)."""
+    before = Snapshot()
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(limit)
+    verdict, detail = "ok", ""
+    try:
+        function()
+    except Skip as e:
+        verdict, detail = "skip", str(e)
+    except (AssertionError, Timeout) as e:
+        frames = [f for f in traceback.extract_tb(e.__traceback__) if HERE in f.filename
+                  or "test_" in f.filename]
+        where = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
+        verdict, detail = "fail", f"{e or 'assertion'} [{frames[-1].line if frames else ''}] at {where}"
+    except Exception:
+        verdict, detail = "fail", traceback.format_exc()
+    finally:
+        signal.alarm(0)
+    leaks = before.leaks()
+    if leaks:
+        before.restore()
+        if verdict != "fail":
+            verdict, detail = "fail", ""
+        detail = "\n".join([detail] + leaks).strip()
+    return verdict, detail
+
+
+def main():
+    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    if "-l" in sys.argv:
+        for name, what, *_ in tests:
+            print(f"{name:32} {what}")
+        return
+    unknown = set(names) - {t[0] for t in tests}
+    if unknown:
+        sys.exit(f"no such test: {' '.join(sorted(unknown))}")
+    if not os.access(DAVIT, os.X_OK):
+        print(f"Bail out! cannot run \"{DAVIT}\": set DAVIT")
+        sys.exit(2)
+    host_setup()
+    number = failed = 0
+    for name, what, limit, needs_root, function in tests:
+        if names and name not in names:
+            continue
+        number += 1
+        if needs_root and os.geteuid() != 0:
+            verdict, detail = "skip", "needs root"
+        else:
+            verdict, detail = run_one(function, limit)
+        if verdict == "skip":
+            print(f"ok {number} - {name}: {what} # SKIP {detail}", flush=True)
+        elif verdict == "ok":
+            print(f"ok {number} - {name}: {what}", flush=True)
+        else:
+            failed += 1
+            print(f"not ok {number} - {name}: {what}")
+            for line in detail.splitlines():
+                print(f"#   {line}")
+            sys.stdout.flush()
+    print(f"1..{number}")
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""User namespaces: mappings, ownership, and runs without root."""
+from davit import *
+
+BASE = 100000
+MAP = [{"containerID": 0, "hostID": BASE, "size": 65536}]
+
+
+def conf(**over):
+    return merge({"linux": {"namespaces": namespaces(*NAMESPACES, "user"),
+                            "uidMappings": MAP, "gidMappings": MAP}}, over)
+
+
+def owned(b):
+    return b.owned(BASE)
+
+
+def userns_only():
+    if not os.path.exists("/proc/self/ns/user"):
+        raise Skip("no user namespaces in this kernel")
+
+
+@test("the configured mappings are those of the process")
+def mappings():
+    userns_only()
+    with Bundle(conf()) as b:
+        owned(b).up()
+        pid = b.pid()
+        for name in ("uid_map", "gid_map"):
+            assert read(f"/proc/{pid}/{name}").split() == ["0", str(BASE), "65536"], name
+        assert os.readlink(f"/proc/{pid}/ns/user") != os.readlink("/proc/self/ns/user")
+        assert os.stat(f"/proc/{pid}").st_uid in (0, BASE)
+        b.delete("--force")
+
+
+@test("several ranges are mapped in their order")
+def ranges():
+    userns_only()
+    uids = [{"containerID": 0, "hostID": BASE, "size": 10},
+            {"containerID": 10, "hostID": BASE + 1000, "size": 5},
+            {"containerID": 1000, "hostID": 1000, "size": 1}]
+    with Bundle(conf(linux={"uidMappings": uids, "gidMappings": uids})) as b:
+        owned(b).up()
+        rows = [tuple(map(int, l.split())) for l in read(f"/proc/{b.pid()}/uid_map").splitlines()]
+        assert rows == [(m["containerID"], m["hostID"], m["size"]) for m in uids], rows
+        b.delete("--force")
+
+
+@test("inside it is root, on the host it is the mapped id")
+def ids():
+    userns_only()
+    with Bundle(conf()) as b:
+        facts = owned(b).probe("status", "+", "write", "/tmp/made", "x", "+", "stat", "/", "/init")
+        assert facts["uid"] == "0" and facts["gid"] == "0", facts.text
+        assert facts["write:/tmp/made"] == "ok", facts.text
+        assert os.stat(b.path("/tmp/made")).st_uid == BASE
+        assert facts.stat("/init")["uid"] == "0", facts.text
+
+
+@test("a user other than root inside works too")
+def other_user():
+    userns_only()
+    with Bundle(conf(process={"user": {"uid": 1000, "gid": 100, "additionalGids": [5, 6]}})) as b:
+        owned(b).up("status", "+", "pause")
+        b.wait_output("ready=1")
+        facts = b.facts()
+        assert (facts["uid"], facts["gid"]) == ("1000", "100"), facts.text
+        assert facts["groups"] == "5,6", facts.text
+        text = read(f"/proc/{b.pid()}/status")
+        assert re.search(r"^Uid:\s+%d" % (BASE + 1000), text, re.M), text
+        b.delete("--force")
+
+
+@test("all default mounts and devices work in a user namespace")
+def mounts_devices():
+    userns_only()
+    with Bundle(conf()) as b:
+        facts = owned(b).probe("mounts", "+", "stat", "/dev/null", "/dev/zero", "/dev/tty",
+                               "/dev/ptmx", "+", "open", "/dev/null", "rw", "/dev/zero", "r")
+        for point, kind in (("/proc", "proc"), ("/dev", "tmpfs"), ("/dev/pts", "devpts"),
+                            ("/sys", "sysfs"), ("/dev/mqueue", "mqueue")):
+            assert facts.mount_at(point) and facts.mount_at(point)["type"] == kind, facts.text
+        assert facts.stat("/dev/null")["rdev"] == "1:3", facts.text
+        assert facts["open:/dev/null"] == "ok" and facts["open:/dev/zero"] == "ok", facts.text
+
+
+@test("capabilities inside do not reach the host")
+def no_host_power():
+    userns_only()
+    with Bundle(conf(process={"capabilities": privileged()})) as b:
+        secret = write(b.dir + "/secret", "x", 0o600)
+        over = {"mounts": MOUNTS + [{"destination": "/tmp/secret", "source": secret, "type": "bind",
+                                     "options": ["bind"]}]}
+        facts = owned(b).probe("open", "/tmp/secret", "r", "+", "mknod", "/tmp/disk", "b", "8", "0",
+                               "+", "chown", "/tmp/secret", "0", over=over)
+        assert facts["open:/tmp/secret"] == "EACCES", facts.text
+        assert facts["mknod:/tmp/disk"] == "EPERM", facts.text
+        assert facts["chown:/tmp/secret"] == "EPERM", facts.text
+
+
+@test("masked and read-only paths hold in a user namespace")
+def masks():
+    userns_only()
+    with Bundle(conf()) as b:
+        facts = owned(b).probe("read", "/proc/keys", "+", "open", "/proc/sysrq-trigger", "w", "+",
+                               "poke", "/proc/sys/kernel/hostname", "x")
+        assert facts.get("read:/proc/keys", "") == "", facts.text
+        assert facts["open:/proc/sysrq-trigger"] in ("EROFS", "EACCES", "ENOENT"), facts.text
+        assert facts["poke:/proc/sys/kernel/hostname"] in ("EROFS", "EACCES"), facts.text
+
+
+@test("exec joins the user namespace")
+def exec_joins():
+    userns_only()
+    with Bundle(conf()) as b:
+        owned(b).up()
+        facts = b.exec_facts("status", "+", "ns", flags=["-u", "5:6"])
+        assert facts["ns_user"] == os.readlink(f"/proc/{b.pid()}/ns/user")
+        assert (facts["uid"], facts["gid"]) == ("5", "6"), facts.text
+        b.delete("--force")
+
+
+@test("a user namespace is joined by path")
+def joined():
+    userns_only()
+    with Bundle(conf()) as a:
+        owned(a).up()
+        path = f"/proc/{a.pid()}/ns/user"
+        over = {"linux": {"namespaces": namespaces(*NAMESPACES, user=path)}}
+        with Bundle(over) as b:
+            facts = owned(b).probe("ns", "+", "status")
+            assert facts["ns_user"] == os.readlink(path) and facts["uid"] == "0", facts.text
+        a.delete("--force")
+
+
+@test("mappings without a user namespace are refused")
+def mappings_without_ns():
+    with Bundle({"linux": {"uidMappings": MAP, "gidMappings": MAP}}) as b:
+        fails(b.create(check=False))
+
+
+@test("a user that is not mapped is refused")
+def unmapped_user():
+    userns_only()
+    with Bundle(conf(process={"user": {"uid": 70000, "gid": 0}})) as b:
+        fails(owned(b).create(check=False))
+
+
+@test("terminal in a user namespace: the tty belongs to the user")
+def terminal():
+    userns_only()
+    with Bundle(conf(process={"terminal": True, "args": ["/init", "tty"]})) as b, FdReceiver() as s:
+        owned(b).create("--console-socket", s.path)
+        fd = s.receive()[1][0]
+        b.start()
+        facts = Facts(read_tty(fd, None))
+        assert facts["ctty"] == "ok" and facts["tty0_uid"] == "0", facts.text
+        b.delete("--force")
+
+
+# ---- without root ----
+
+USER = 12345
+
+
+def rootless(b, *args, over=None, flags=(), verb="run"):
+    """Runs a container as an unprivileged user that maps only itself."""
+    if not shutil.which("setpriv"):
+        raise Skip("needs setpriv(1)")
+    for path in ("/proc/sys/kernel/unprivileged_userns_clone",):
+        if os.path.exists(path) and read(path).strip() == "0":
+            raise Skip("unprivileged user namespaces are off")
+    mine = [{"containerID": 0, "hostID": USER, "size": 1}]
+    b.conf["linux"].pop("cgroupsPath", None)
+    b.save(command_args(*args), {
+        "mounts": [MOUNT_PROC, MOUNT_DEV, merge(MOUNT_PTS, {"options": MOUNT_PTS["options"]}),
+                   MOUNT_SHM, MOUNT_MQUEUE,
+                   {"destination": "/sys", "type": "none", "source": "/sys",
+                    "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]}],
+        "linux": {"namespaces": namespaces(*NAMESPACES, "user"), "uidMappings": mine,
+                  "gidMappings": mine, "resources": None}}, over or {})
+    for base, dirs, files in os.walk(b.dir):
+        for name in dirs + files + ["."]:
+            os.lchown(os.path.join(base, name), USER, USER)
+    home = b.side("home-" + unique())
+    os.chown(home, USER, USER)
+    os.chmod(home, 0o700)
+    argv = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all"]
+    rest = ["run", "--bundle", b.dir, *flags, b.id] if verb == "run" else list(verb)
+    return run_command(argv + command(*rest, rootdir=home + "/root"),
+                       env={"PATH": os.environ["PATH"], "XDG_RUNTIME_DIR": home, "HOME": home})
+
+
+@test("an unprivileged user runs a container in a user namespace")
+def rootless_run():
+    with Bundle() as b:
+        r = rootless(b, "status", "+", "write", "/tmp/made", "x", "+", "exit", "7")
+        assert r.rc == 7, r
+        facts = Facts(r.out)
+        assert facts["uid"] == "0" and facts["write:/tmp/made"] == "ok", r
+        assert os.stat(b.path("/tmp/made")).st_uid == USER
+
+
+@test("unprivileged: setgroups is denied")
+def rootless_setgroups():
+    with Bundle() as b:
+        r = rootless(b, "read", "/proc/self/setgroups", "/proc/self/uid_map")
+        facts = Facts(r.out)
+        assert facts["read:/proc/self/setgroups"] == "deny", r
+        assert facts["read:/proc/self/uid_map"].split() == ["0", str(USER), "1"], r
+
+
+@test("unprivileged with additionalGids is an error, not silently less")
+def rootless_groups():
+    with Bundle() as b:
+        r = rootless(b, "status", over={"process": {"user": {"additionalGids": [5]}}})
+        assert r.rc != 0 and r.err.strip(), r
+
+
+@test("unprivileged without a mapping to 0 works")
+def rootless_not_zero():
+    with Bundle() as b:
+        mine = [{"containerID": 1000, "hostID": USER, "size": 1}]
+        r = rootless(b, "status", over={"process": {"user": {"uid": 1000, "gid": 1000},
+                                                    "capabilities": None},
+                                        "linux": {"uidMappings": mine, "gidMappings": mine}})
+        assert r.rc == 0, r
+        assert Facts(r.out)["uid"] == "1000", r
+
+
+main()
