@@ -38,5 +38,8 @@ int path_parent(int root, const char *path, bool make, char name[256], struct er
 int path_mknod(int dir, const char *name, mode_t mode, dev_t dev, struct err *e);
 int path_symlink(const char *target, int dir, const char *name, struct err *e);
 
+/* Tests only: from now on every path is walked as if openat2(2) were missing. */
+void path_force_fallback(bool on);
+
 /* True if the kernel file system of fd has this magic (statfs f_type), else false. */
 bool path_is_fs(int fd, long magic);
