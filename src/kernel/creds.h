@@ -29,8 +29,8 @@ struct creds_plan {
 	uint64_t caps[CREDS_SETS]; /* bit n: capability n */
 	mode_t umask;
 	bool has_umask;
-	bool keep_groups;       /* run.oci.keep_original_groups: no setgroups(2) */
-	bool setgroups_denied;  /* "deny" is in /proc/self/setgroups: there is nothing to call */
+	bool keep_groups;      /* run.oci.keep_original_groups: no setgroups(2) */
+	bool setgroups_denied; /* "deny" is in /proc/self/setgroups: there is nothing to call */
 	bool no_new_privs;
 };
 
@@ -40,8 +40,8 @@ enum creds_flags {
 };
 
 /* Pure. Absent capabilities are none, the bounding set included. Unknown names, and capabilities
- * no set above grants (effective outside of permitted, ambient outside of permitted or
- * inheritable), are left out with a warning, as config.md wants. A NULL user is 0:0. */
+ * no set grants (inheritable outside of bounding, effective outside of permitted, ambient outside of
+ * permitted or inheritable), are left out with a warning, as config.md wants. A NULL user is 0:0. */
 int creds_make(const struct oci_process *process, unsigned flags, struct creds_plan *plan,
                struct err *e);
 

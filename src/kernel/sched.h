@@ -39,9 +39,9 @@ struct sched_plan { /* fields as in struct sched_attr */
 
 struct traits_plan {
 	struct sched_plan sched;
-	int ioprio;        /* -1: leave */
-	int64_t persona;   /* -1: leave */
-	int mempolicy;     /* mode | flags; -1: leave */
+	int ioprio;      /* -1: leave */
+	int64_t persona; /* -1: leave */
+	int mempolicy;   /* mode | flags; -1: leave */
 	struct bitlist mem_nodes;
 };
 

@@ -30,7 +30,8 @@ void seccomp_free(struct seccomp_program *p);
 #define autoseccomp __attribute__((cleanup(seccomp_free))) struct seccomp_program
 
 enum seccomp_options {
-	SECCOMP_FAIL_UNKNOWN = 1, /* a name nobody knows is an error (run.oci.seccomp_fail_unknown_syscall) */
+	SECCOMP_FAIL_UNKNOWN =
+		1, /* a name nobody knows is an error (run.oci.seccomp_fail_unknown_syscall) */
 };
 
 /* The program for profile, from the cache when it holds it. cache is the directory from
