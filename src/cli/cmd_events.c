@@ -8,13 +8,17 @@ struct events_args {
 	bool stats;
 };
 
+#define ROW(kind, name, letter, member, metavar, help)                                             \
+	{                                                                                          \
+		name, letter, kind, offsetof(struct events_args, member), metavar, help            \
+	}
 static const struct opt events_opts[] = {
-	{"interval", 0, OPT_STR,  offsetof(struct events_args, interval), "TIME",
-         "how often to show statistics, such as 500ms or 1m30s; default: 5s"},
-	{"stats",    0, OPT_FLAG, offsetof(struct events_args, stats),    NULL,
-         "show the statistics once"					 },
+	ROW(OPT_STR, "interval", 0, interval, "TIME",
+            "how often to show statistics, such as 500ms or 1m30s; default: 5s"),
+	ROW(OPT_FLAG, "stats", 0, stats, NULL, "show the statistics once"),
 	OPT_END,
 };
+#undef ROW
 
 static int events_run(struct call *c, struct err *e)
 {

@@ -12,11 +12,16 @@ struct list_args {
 	bool quiet;
 };
 
+#define ROW(kind, name, letter, member, metavar, help)                                             \
+	{                                                                                          \
+		name, letter, kind, offsetof(struct list_args, member), metavar, help              \
+	}
 static const struct opt list_opts[] = {
-	{"format", 'f', OPT_STR,  offsetof(struct list_args, format), "FORMAT", "table or json"    },
-	{"quiet",  'q', OPT_FLAG, offsetof(struct list_args, quiet),  NULL,     "show only the IDs"},
+	ROW(OPT_STR, "format", 'f', format, "FORMAT", "table or json"),
+	ROW(OPT_FLAG, "quiet", 'q', quiet, NULL, "show only the IDs"),
 	OPT_END,
 };
+#undef ROW
 
 static void list_json(const struct davit_state *list, size_t n)
 {

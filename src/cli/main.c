@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/str.h"
 #include "cli/opts.h"
 #include "cli/version.h"
@@ -78,25 +79,22 @@ static int word_unknown(const char *option, const char *text, struct err *e)
 	return fail(e, 0, "invalid value \"%s\" for %s", text, option);
 }
 
+#define LEVEL(text, level)                                                                         \
+	{                                                                                          \
+		text, LOG_LEVEL_##level                                                            \
+	}
 static int log_level_parse(const char *text, enum log_level *level)
 {
-	static const struct {
-		const char *name;
-		enum log_level level;
-	} levels[] = {
-		{"error",   LOG_LEVEL_ERROR  },
-                {"fatal",   LOG_LEVEL_ERROR  },
-		{"panic",   LOG_LEVEL_ERROR  },
-                {"warning", LOG_LEVEL_WARNING},
-		{"warn",    LOG_LEVEL_WARNING},
-                {"info",    LOG_LEVEL_WARNING},
-		{"debug",   LOG_LEVEL_DEBUG  },
-                {"trace",   LOG_LEVEL_DEBUG  },
+	/* What runc calls info is not told; the other words are those of further runtimes. */
+	static const struct name levels[] = {
+		LEVEL("error", ERROR),     LEVEL("fatal", ERROR),  LEVEL("panic", ERROR),
+		LEVEL("warning", WARNING), LEVEL("warn", WARNING), LEVEL("info", WARNING),
+		LEVEL("debug", DEBUG),     LEVEL("trace", DEBUG),
 	};
 
 	for (size_t i = 0; i < COUNT(levels); i++) {
 		if (str_eq(levels[i].name, text)) {
-			*level = levels[i].level;
+			*level = (enum log_level)levels[i].value;
 			return 0;
 		}
 	}
@@ -174,27 +172,36 @@ static int output_finish(struct err *e)
 	return 0;
 }
 
-/* argv[0] is the command's name. */
-static int command_run(const struct davit_context *ctx, const struct command *cmd, char **argv,
-                       int *status, struct err *e)
+static int command_call(struct call *call, bool help, struct err *e)
 {
-	_Alignas(max_align_t) char args[CMD_ARGS_MAX] = {0};
-	struct call call = {.ctx = ctx, .cmd = cmd, .args = args, .pos = argv};
-	int help = opts_parse(cmd->opts, args, argv, cmd->last, &call.n_pos, e);
+	const struct command *cmd = call->cmd;
 
-	TRY(help);
 	if (cmd->missing)
 		return fail(e, ENOTSUP, "%s", cmd->missing);
 	if (help) {
 		opts_help(cmd, stdout);
 		return output_finish(e);
 	}
-	TRY(command_check(cmd, call.n_pos, call.pos, e));
+	TRY(command_check(cmd, call->n_pos, call->pos, e));
 	if (cmd->flags & CMD_SPAWNS)
 		TRY(process_sanitise(e));
-	TRY(cmd->run(&call, e));
-	*status = call.status;
+	TRY(cmd->run(call, e));
 	return output_finish(e);
+}
+
+/* argv[0] is the command's name. */
+static int command_run(const struct davit_context *ctx, const struct command *cmd, char **argv,
+                       int *status, struct err *e)
+{
+	_Alignas(max_align_t) char args[CMD_ARGS_MAX] = {0};
+	struct call call = {.ctx = ctx, .cmd = cmd, .args = args, .pos = argv};
+	int ret = opts_parse(cmd->opts, args, argv, cmd->last, &call.n_pos, e);
+
+	if (ret >= 0)
+		ret = command_call(&call, ret > 0, e);
+	opts_free(cmd->opts, args);
+	*status = call.status;
+	return ret;
 }
 
 /* name: NULL for help about davit itself. */

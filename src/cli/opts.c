@@ -194,6 +194,13 @@ int opts_parse(const struct opt *table, void *args, char **argv, unsigned last, 
 	return 0;
 }
 
+void opts_free(const struct opt *table, void *args)
+{
+	for (const struct opt *o = table; o->name || o->letter; o++)
+		if (o->kind == OPT_LIST)
+			free(((struct opt_list *)((char *)args + o->offset))->v);
+}
+
 static int opt_left_column(const struct opt *o, char *text, size_t size)
 {
 	const char *value = o->metavar ? o->metavar : "";
@@ -278,7 +285,7 @@ int size_parse(const char *text, int64_t *bytes)
 	if ((*s | 0x20) == 'b')
 		s++;
 	one = (uint64_t)1 << shift;
-	if (*s || whole >= (uint64_t)INT64_MAX / one + (shift == 0))
+	if (*s || whole > (uint64_t)INT64_MAX / one)
 		return -1;
 	*bytes = (int64_t)(whole * one + one / 1000 * fraction + one % 1000 * fraction / 1000);
 	return 0;

@@ -2,8 +2,8 @@
 /* Command lines as tables: one row an option, one struct a command. Parsing, --help, the shell
  * completion and the check of the man page all come out of these rows.
  *
- * Understood are --name VALUE, --name=VALUE, -n VALUE, -nVALUE, bundled flags (-fq), long names with
- * one dash (-name), and options after positional arguments. "--" ends the options. */
+ * Understood are --name VALUE, --name=VALUE, -n VALUE, -nVALUE, bundled flags (-fq), long names
+ * with one dash (-name), and options after positional arguments. "--" ends the options. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,7 +17,7 @@ struct err;
 enum opt_kind {
 	OPT_FLAG, /* bool: --x, --x=false */
 	OPT_BOOL, /* enum davit_tristate: --x, --x=false; DAVIT_AUTO while not given */
-	OPT_AUTO, /* enum davit_tristate: --x, --x=WORD, --x WORD with WORD one of true, false, auto */
+	OPT_AUTO, /* enum davit_tristate: --x, --x=WORD, --x WORD; true, false, auto */
 	OPT_STR,  /* const char *: the last one given wins */
 	OPT_LIST, /* struct opt_list: each one given is added */
 	OPT_UINT  /* unsigned */
@@ -81,6 +81,8 @@ extern const struct command cmd_checkpoint, cmd_create, cmd_delete, cmd_events, 
  * argv. Returns 1 when --help or -h was met, 0, or -1 with e. */
 int opts_parse(const struct opt *table, void *args, char **argv, unsigned last, int *n_pos,
                struct err *e);
+/* Frees the lists in args. */
+void opts_free(const struct opt *table, void *args);
 
 /* The text of --help for one command, or for a table alone. */
 void opts_help(const struct command *cmd, FILE *out);

@@ -51,11 +51,14 @@ static const char *const unsafe_annotations[] = {
 	"run.oci.",
 };
 
-static const char *const annotations[][2] = {
-	{"io.github.seccomp.libseccomp.version",
-         TEXT(SCMP_VER_MAJOR) "." TEXT(SCMP_VER_MINOR) "." TEXT(SCMP_VER_MICRO)},
-	{"org.davit.commit",                     DAVIT_COMMIT                  },
-	{"org.davit.version",                    PACKAGE_VERSION               },
+/* Name, value, name, value ... */
+static const char *const annotations[] = {
+	"io.github.seccomp.libseccomp.version",
+	TEXT(SCMP_VER_MAJOR) "." TEXT(SCMP_VER_MINOR) "." TEXT(SCMP_VER_MICRO),
+	"org.davit.commit",
+	DAVIT_COMMIT,
+	"org.davit.version",
+	PACKAGE_VERSION,
 };
 
 static char **words(struct arena *a, const char *const *list, size_t n, size_t *count)
@@ -165,12 +168,14 @@ static void features_unsafe(struct oci_features *f, struct arena *a)
 
 static void features_annotations(struct oci_features *f, struct arena *a)
 {
-	f->annotations.n = COUNT(annotations);
-	f->annotations.keys = arena_array(a, COUNT(annotations), sizeof(char *));
-	f->annotations.values = arena_array(a, COUNT(annotations), sizeof(char *));
-	for (size_t i = 0; i < COUNT(annotations); i++) {
-		f->annotations.keys[i] = arena_strdup(a, annotations[i][0]);
-		f->annotations.values[i] = arena_strdup(a, annotations[i][1]);
+	size_t n = COUNT(annotations) / 2;
+
+	f->annotations.n = n;
+	f->annotations.keys = arena_array(a, n, sizeof(char *));
+	f->annotations.values = arena_array(a, n, sizeof(char *));
+	for (size_t i = 0; i < n; i++) {
+		f->annotations.keys[i] = arena_strdup(a, annotations[2 * i]);
+		f->annotations.values[i] = arena_strdup(a, annotations[2 * i + 1]);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A config.json to start from: a shell in a terminal, with few privileges and its own namespaces. */
+/* A config.json to start from: a shell in a terminal, few privileges, its own namespaces. */
 #include "davit.h"
 
 #include "arena.h"
@@ -8,47 +8,37 @@
 #include "ocispec.h"
 #include "write.h"
 
+#include <string.h>
 #include <unistd.h>
-
-#define WORDS(...)                                                                                 \
-	(const char *const[])                                                                      \
-	{                                                                                          \
-		__VA_ARGS__, NULL                                                                  \
-	}
 
 struct spec_mount {
 	const char *destination, *type, *source;
-	const char *const *options;
-	const char *const *options_rootless; /* NULL: the same */
+	const char *options;  /* separated by commas */
+	bool root;            /* not for a rootless container */
+	const char *rootless; /* options there; NULL: the same */
 };
 
+#define MOUNT(...)                                                                                 \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
 static const struct spec_mount spec_mounts[] = {
-	{"/proc",        "proc",   "proc",        NULL,            NULL          },
-	{		"/dev",      "tmpfs", "tmpfs", WORDS("nosuid",      "strictatime", "mode=755", "size=65536k"), NULL},
-	{	    "/dev/pts",		       "devpts", "devpts",
-         WORDS("nosuid",				 "noexec",  "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
-         /* group 5 has no id of the caller */
-         WORDS("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")},
-	{ "/dev/shm", "tmpfs", "shm", WORDS("nosuid", "noexec",   "nodev", "mode=1777", "size=65536k"),
-         NULL},
-	{		  "/dev/mqueue",                   "mqueue",   "mqueue",        WORDS("nosuid",                "noexec",                 "nodev"), NULL},
+	MOUNT("/proc", "proc", "proc", "", false, NULL),
+	MOUNT("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k", false, NULL),
+	/* group 5 has no id of the caller */
+	MOUNT("/dev/pts", "devpts", "devpts",
+              "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5", false,
+              "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"),
+	MOUNT("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=65536k", false, NULL),
+	MOUNT("/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev", false, NULL),
+	MOUNT("/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro", true, NULL),
+	MOUNT("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro", true, NULL),
 };
 
 /* sysfs belongs to the user namespace that owns the network: a rootless container with the host's
  * network can but bind it, and the cgroup file systems come along: "rro" is for them. */
-static const struct spec_mount spec_sys = {
-	"/sys", "sysfs", "sysfs", WORDS("nosuid", "noexec", "nodev", "ro"), NULL,
-};
-static const struct spec_mount spec_sys_rootless = {
-	"/sys", "none", "/sys", WORDS("rbind", "nosuid", "noexec", "nodev", "ro", "rro"), NULL,
-};
-static const struct spec_mount spec_cgroup = {
-	"/sys/fs/cgroup",
-	"cgroup",
-	"cgroup",
-	WORDS("nosuid", "noexec", "nodev", "relatime", "ro"),
-	NULL,
-};
+static const struct spec_mount spec_sys_rootless =
+	MOUNT("/sys", "none", "/sys", "rbind,nosuid,noexec,nodev,ro,rro", false, NULL);
 
 static const char *const spec_caps[] = {"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"};
 
@@ -72,6 +62,9 @@ static const char *const spec_readonly[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
 };
 
+/* One directory for each processor; how hot it is tells what others compute. */
+#define SPEC_THERMAL "/sys/devices/system/cpu/cpu%ld/thermal_throttle"
+
 static char **words(struct arena *a, const char *const *list, size_t n, size_t *count)
 {
 	char **v = arena_array(a, n + 1, sizeof(*v));
@@ -79,6 +72,18 @@ static char **words(struct arena *a, const char *const *list, size_t n, size_t *
 	for (size_t i = 0; i < n; i++)
 		v[i] = arena_strdup(a, list[i]);
 	*count = n;
+	return v;
+}
+
+static char **words_split(struct arena *a, const char *list, size_t *count)
+{
+	char **v = arena_array(a, strlen(list) + 1, sizeof(*v));
+	char *rest = arena_strdup(a, list), *word;
+
+	*count = 0;
+	while ((word = strsep(&rest, ",")))
+		if (*word)
+			v[(*count)++] = word;
 	return v;
 }
 
@@ -94,7 +99,7 @@ static struct oci_process *spec_process(struct arena *a)
 
 	p->terminal = true;
 	p->user = arena_new(a, struct oci_user);
-	p->args = words(a, WORDS("sh"), 1, &p->n_args);
+	p->args = words_split(a, "sh", &p->n_args);
 	p->env = words(a, env, COUNT(env), &p->n_env);
 	p->cwd = arena_strdup(a, "/");
 	/* Nothing inheritable or ambient: such sets outlive a change of user (CVE-2022-29162). */
@@ -114,27 +119,23 @@ static void mount_add(struct oci_config *c, const struct spec_mount *m, bool roo
                       struct arena *a)
 {
 	struct oci_mount *out = &c->mounts[c->n_mounts++];
-	const char *const *options =
-		rootless && m->options_rootless ? m->options_rootless : m->options;
-	size_t n = 0;
+	const char *options = rootless && m->rootless ? m->rootless : m->options;
 
 	out->destination = arena_strdup(a, m->destination);
 	out->type = arena_strdup(a, m->type);
 	out->source = arena_strdup(a, m->source);
-	while (options && options[n])
-		n++;
-	if (options)
-		out->options = words(a, options, n, &out->n_options);
+	if (*options)
+		out->options = words_split(a, options, &out->n_options);
 }
 
 static void spec_add_mounts(struct oci_config *c, bool rootless, struct arena *a)
 {
-	c->mounts = arena_array(a, COUNT(spec_mounts) + 2, sizeof(*c->mounts));
+	c->mounts = arena_array(a, COUNT(spec_mounts) + 1, sizeof(*c->mounts));
 	for (size_t i = 0; i < COUNT(spec_mounts); i++)
-		mount_add(c, &spec_mounts[i], rootless, a);
-	mount_add(c, rootless ? &spec_sys_rootless : &spec_sys, rootless, a);
-	if (!rootless)
-		mount_add(c, &spec_cgroup, rootless, a);
+		if (!rootless || !spec_mounts[i].root)
+			mount_add(c, &spec_mounts[i], rootless, a);
+	if (rootless)
+		mount_add(c, &spec_sys_rootless, rootless, a);
 }
 
 /* Maps the caller to root. */
@@ -161,13 +162,30 @@ static void spec_namespaces(struct oci_linux *l, bool rootless, struct arena *a)
 		l->namespaces[i].type = arena_strdup(a, types[i]);
 }
 
+static void spec_paths(struct oci_linux *l, struct arena *a)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_CONF);
+	size_t n = COUNT(spec_masked);
+
+	l->masked_paths = arena_array(a, n + (size_t)(cpus > 0 ? cpus : 0), sizeof(char *));
+	for (size_t i = 0; i < n; i++)
+		l->masked_paths[i] = arena_strdup(a, spec_masked[i]);
+	for (long i = 0; i < cpus; i++) {
+		char *path = arena_printf(a, SPEC_THERMAL, i);
+
+		if (access(path, F_OK) == 0)
+			l->masked_paths[n++] = path;
+	}
+	l->n_masked_paths = n;
+	l->readonly_paths = words(a, spec_readonly, COUNT(spec_readonly), &l->n_readonly_paths);
+}
+
 static struct oci_linux *spec_linux(bool rootless, struct arena *a)
 {
 	struct oci_linux *l = arena_new(a, struct oci_linux);
 
 	spec_namespaces(l, rootless, a);
-	l->masked_paths = words(a, spec_masked, COUNT(spec_masked), &l->n_masked_paths);
-	l->readonly_paths = words(a, spec_readonly, COUNT(spec_readonly), &l->n_readonly_paths);
+	spec_paths(l, a);
 	if (rootless) {
 		l->uid_mappings = spec_mapping(geteuid(), &l->n_uid_mappings, a);
 		l->gid_mappings = spec_mapping(getegid(), &l->n_gid_mappings, a);
