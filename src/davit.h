@@ -58,7 +58,7 @@ struct davit_create_args {
 int davit_create(const struct davit_context *c, const struct davit_create_args *a, struct err *e);
 /* *status: the exit status for the shell (128+n for signal n); 0 when detached. */
 int davit_run(const struct davit_context *c, const struct davit_create_args *a, int *status,
-	      struct err *e);
+              struct err *e);
 int davit_start(const struct davit_context *c, const char *id, struct err *e);
 
 enum {
@@ -66,12 +66,12 @@ enum {
 	DAVIT_DELETE_FORCE = 2, /* kill first; unknown is success */
 };
 int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
-	       struct err *e);
+               struct err *e);
 int davit_delete(const struct davit_context *c, const char *id, unsigned flags, struct err *e);
 
 struct davit_exec_args {
 	const char *id;
-	const char *process; /* a file with a process object; NULL: the container's own, changed by: */
+	const char *process; /* file of a process object; NULL: the container's own, changed by: */
 	char *const *argv;   /* NULL-terminated; ignored with process */
 	const char *cwd, *user, *process_label, *apparmor;
 	const char *const *env; /* "NAME=VALUE"; n_env of them */
@@ -89,7 +89,7 @@ struct davit_exec_args {
 };
 /* *status as in davit_run. */
 int davit_exec(const struct davit_context *c, const struct davit_exec_args *a, int *status,
-	       struct err *e);
+               struct err *e);
 
 enum davit_status {
 	DAVIT_CREATING,
@@ -106,11 +106,11 @@ struct davit_state {
 	char *created; /* RFC 3339, UTC */
 	pid_t pid;     /* 0 when stopped */
 	enum davit_status status;
-	char *json;         /* the state object of the specification with our extra fields, pretty */
+	char *json;         /* the state object of the specification with our extra ones, pretty */
 	char *json_compact; /* the same in one line */
 };
 int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
-		struct err *e);
+                struct err *e);
 void davit_state_free(struct davit_state *s);
 
 /* All containers below the root, sorted by id; unreadable ones are skipped with a warning. The
@@ -125,13 +125,13 @@ int davit_resume(const struct davit_context *c, const char *id, struct err *e);
 
 /* resources: text of a resources object as in /linux/resources of config.json. */
 int davit_update(const struct davit_context *c, const char *id, const char *resources,
-		 const char *l3_cache_schema, const char *mem_bw_schema, struct err *e);
+                 const char *l3_cache_schema, const char *mem_bw_schema, struct err *e);
 
 /* One JSON line on out: {"type":"stats","id":ID,"data":{...}}. */
 int davit_stats(const struct davit_context *c, const char *id, FILE *out, struct err *e);
 /* Statistics every interval_ms and a line at each OOM, until the container ends. */
 int davit_events(const struct davit_context *c, const char *id, int64_t interval_ms, FILE *out,
-		 struct err *e);
+                 struct err *e);
 
 /* The features document (features.md of the specification) and a template for config.json; the
  * caller frees the text. */

@@ -8,7 +8,7 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(if $(FUZZ),,$(B)/tests/fuzz/r
 	$(Q)$(link) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^ $(libs)
 $(B)/tests/%: tests/integration/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
+	$(Q)$(CC) -std=gnu11 -O1 -Wall -static -o $@ $<
 
 .PHONY: test-programs deps check $(SUITES:%=check-%) check-vm check-tidy check-cppcheck fuzz format demo
 test-programs: all $(unit) $(fuzz) $(probe)

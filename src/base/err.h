@@ -17,7 +17,8 @@ struct err {
 };
 
 /* Sets msg (and errnum, 0 if no system call failed), clears at and hint; always returns -1. */
-int fail(struct err *e, int errnum, const char *fmt, ...) __attribute__((format(printf, 3, 4), cold));
+int fail(struct err *e, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4), cold));
 
 /* Sets the JSON pointer if none is set yet; always returns -1. */
 int fail_at(struct err *e, const char *pointer_fmt, ...)
@@ -69,8 +70,8 @@ void log_redirect(void (*fn)(enum log_level level, const char *text, void *arg),
  * text". Lines that log_redirect() carried to another process are written with it. */
 void log_line(enum log_level level, const char *text);
 
-/* Writes "PREFIX: " and err_format() of e at level error (prefix: NULL or "create web"); a JSON line
- * has the extra keys step, path (the JSON pointer), hint, errno. Always returns -1. */
+/* Writes "PREFIX: " and err_format() of e at level error (prefix: NULL or "create web"); a JSON
+ * line has the extra keys step, path (the JSON pointer), hint, errno. Always returns -1. */
 int log_error(const struct err *e, const char *prefix) __attribute__((cold));
 
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));

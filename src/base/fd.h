@@ -12,7 +12,7 @@ struct err;
 
 void fd_close_at(int *fd); /* closes if >= 0, sets -1; errno is kept */
 void dir_close_at(DIR **dir);
-#define autofd __attribute__((cleanup(fd_close_at))) int
+#define autofd  __attribute__((cleanup(fd_close_at))) int
 #define autodir __attribute__((cleanup(dir_close_at))) DIR
 
 /* Gives a descriptor away: the variable is -1 from there on. */
@@ -42,7 +42,8 @@ int file_put(int dir, const char *path, const char *text, struct err *e);
 int file_try_put(int dir, const char *path, const char *text);
 
 /* One message with data and up to FD_MSG_MAX descriptors over a UNIX socket; -1 with errno.
- * fd_recv sets *n_fds to the number received (all close-on-exec); returns bytes, 0 at end of file. */
+ * fd_recv sets *n_fds to the number received (all close-on-exec); returns bytes, 0 at end of
+ * file. */
 #define FD_MSG_MAX 32
 int fd_send(int sock, const void *data, size_t len, const int *fds, size_t n_fds);
 ssize_t fd_recv(int sock, void *data, size_t size, int *fds, size_t max_fds, size_t *n_fds);

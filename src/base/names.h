@@ -19,15 +19,15 @@ struct names {
 extern const struct names names_signals;      /* "SIGTERM" ... value */
 extern const struct names names_rlimits;      /* "RLIMIT_NOFILE" */
 extern const struct names names_capabilities; /* "CAP_CHOWN" */
-extern const struct names names_namespaces;   /* spec words: "pid", "network", ... value CLONE_NEW* */
+extern const struct names names_namespaces; /* spec words: "pid", "network", ... value CLONE_NEW* */
 extern const struct names names_seccomp_actions;   /* "SCMP_ACT_ERRNO": SECCOMP_RET_* base */
 extern const struct names names_seccomp_operators; /* "SCMP_CMP_EQ" */
-extern const struct names names_seccomp_archs;     /* "SCMP_ARCH_X86_64": AUDIT_ARCH_* (x32 apart) */
-extern const struct names names_seccomp_flags;     /* "SECCOMP_FILTER_FLAG_LOG" */
-extern const struct names names_schedulers;   /* "SCHED_OTHER" */
-extern const struct names names_sched_flags;  /* "SCHED_FLAG_RESET_ON_FORK" */
-extern const struct names names_ioprio;       /* "IOPRIO_CLASS_RT" */
-extern const struct names names_mempolicy;    /* "MPOL_BIND" */
+extern const struct names names_seccomp_archs;   /* "SCMP_ARCH_X86_64": AUDIT_ARCH_* (x32 apart) */
+extern const struct names names_seccomp_flags;   /* "SECCOMP_FILTER_FLAG_LOG" */
+extern const struct names names_schedulers;      /* "SCHED_OTHER" */
+extern const struct names names_sched_flags;     /* "SCHED_FLAG_RESET_ON_FORK" */
+extern const struct names names_ioprio;          /* "IOPRIO_CLASS_RT" */
+extern const struct names names_mempolicy;       /* "MPOL_BIND" */
 extern const struct names names_mempolicy_flags; /* "MPOL_F_STATIC_NODES" */
 extern const struct names names_personalities;   /* "LINUX", "LINUX32" */
 

@@ -27,13 +27,14 @@ struct strv {
 	size_t n, cap;
 };
 
-void strv_add(struct strv *l, const char *text);     /* copies */
+void strv_add(struct strv *l, const char *text); /* copies */
 void strv_addf(struct strv *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void strv_free(struct strv *l);
 #define autostrv __attribute__((cleanup(strv_free))) struct strv
 
 bool str_eq(const char *a, const char *b); /* NULL equals only NULL */
 bool str_starts(const char *s, const char *prefix);
-/* The whole of s is a decimal number without sign or leading blank; 0 or -1 (no err: callers name the object). */
+/* The whole of s is a decimal number without sign or leading blank; 0 or -1 (no err: callers name
+ * the object). */
 int str_to_u64(const char *s, uint64_t *value);
 int str_to_i64(const char *s, int64_t *value); /* the same with an optional leading '-' */
