@@ -60,7 +60,7 @@ void *arena_alloc(struct arena *a, size_t size)
 	size_t room = (size_t)(a->end - a->next);
 	void *p;
 
-	if (padding > room || size > room - padding) {
+	if (!a->next || padding > room || size > room - padding) {
 		arena_add_chunk(a, size);
 		padding = 0;
 	}

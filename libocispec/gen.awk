@@ -162,6 +162,8 @@ $1 == "object" {
 
 	extra = "0"
 	at = "offsetof(struct " prefix "_" current ", "
+	if (shape == "ONE" && type == "str")
+		member = "const " member # the writer is often given literals
 	if (shape == "OPT") {
 		body = body "\t" member field ";\n"
 		tail = tail "\tbool has_" field ";\n"

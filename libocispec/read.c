@@ -62,20 +62,20 @@ static size_t reader_consumed(const struct reader *r)
 	return r->finishing ? r->len : yajl_get_bytes_consumed(r->yajl);
 }
 
+static size_t reader_skip_space(const struct reader *r, size_t at)
+{
+	while (at < r->len && memchr(" \t\n\r", r->text[at], 4))
+		at++;
+	return at;
+}
+
 /* Where the present token starts: between two tokens are white space and at most one of , : */
 static size_t reader_token_start(const struct reader *r)
 {
-	size_t at = r->token_end;
-	bool separator = false;
+	size_t at = reader_skip_space(r, r->token_end);
 
-	for (; at < r->len; at++) {
-		char c = r->text[at];
-
-		if ((c == ',' || c == ':') && !separator)
-			separator = true;
-		else if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
-			break;
-	}
+	if (at < r->len && (r->text[at] == ',' || r->text[at] == ':'))
+		at = reader_skip_space(r, at + 1);
 	return at;
 }
 
@@ -426,25 +426,27 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_end,
 };
 
-/* yajl refused the text. Its offset is behind the token it cannot take. */
+/*
+ * Where the token is that yajl refused. Its own offset can lie before or after the token, but tells if
+ * the separator was refused or what follows it.
+ */
+static size_t reader_refused_token(const struct reader *r, bool lexical)
+{
+	size_t separator = reader_skip_space(r, r->token_end), start = reader_token_start(r);
+
+	if (r->finishing)
+		return r->len;
+	return !lexical && reader_consumed(r) <= separator + 1 ? separator : start;
+}
+
 static int reader_fail_syntax(struct reader *r)
 {
-	const char *text, *what;
-	size_t at = r->len;
-	char *colon;
+	const char *text = (const char *)yajl_get_error(r->yajl, 0, NULL, 0);
+	const char *colon = strstr(text, ": "), *what = colon ? colon + 2 : text;
+	size_t at = reader_refused_token(r, strncmp(text, "lex", 3) == 0);
 
-	if (!r->finishing) {
-		size_t consumed = reader_consumed(r);
-
-		at = reader_token_start(r);
-		if (consumed && at >= consumed)
-			at = consumed - 1;
-	}
 	if (r->bad <= at)
 		return reader_fail(r, r->bad, "%s", r->wrong);
-	text = (const char *)yajl_get_error(r->yajl, 0, NULL, 0);
-	colon = strstr(text, ": ");
-	what = colon ? colon + 2 : text;
 	return reader_fail(r, at, "not valid JSON: %.*s", (int)strcspn(what, ".\n"), what);
 }
 

@@ -17,7 +17,7 @@ struct oci_map {
 };
 
 enum oci_type {
-	OCI_T_STR,  /* char * */
+	OCI_T_STR,  /* const char *; char * in lists and maps */
 	OCI_T_BOOL, /* bool */
 	OCI_T_INT,  /* int, 32 bits */
 	OCI_T_I64,
