@@ -60,7 +60,7 @@ static int escape_value(const char *p, size_t n)
 	if (n < 6 || p[0] != '\\' || p[1] != 'u')
 		return -1;
 	for (int i = 2; i < 6; i++) {
-		int c = p[i], lower = c | 0x20;
+		int c = (unsigned char)p[i], lower = c | 0x20;
 
 		if (c >= '0' && c <= '9')
 			value = value * 16 + c - '0';
