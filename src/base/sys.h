@@ -15,7 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #ifndef MOUNT_ATTR_RDONLY
 #include <linux/mount.h>
@@ -178,12 +181,9 @@ struct sys_sched_attr {
 	uint32_t util_min, util_max;
 };
 
-/* pidfd: PIDFD_GET_INFO, 6.13 */
+/* waitid(2), 5.4 */
 #ifndef P_PIDFD
 #define P_PIDFD 3
-#endif
-#ifndef PIDFD_NONBLOCK
-#define PIDFD_NONBLOCK O_NONBLOCK
 #endif
 
 /* keyctl(2) */
