@@ -223,7 +223,7 @@ static int on_string(void *ctx, const unsigned char *bytes, size_t n)
 	if (verdict != TAKE)
 		return verdict == STOP ? STOP : value_done(r);
 	field = reader_top(r)->field;
-	if (n == 0 && (field->rules & (OCI_R_ABSOLUTE | OCI_R_REQUIRED)) == OCI_R_ABSOLUTE)
+	if (n == 0 && field->rules == OCI_R_ABSOLUTE && field->shape == OCI_S_ONE)
 		return value_done(r);
 	wrong = value_check_string(field, s, n);
 	if (wrong)
@@ -279,6 +279,8 @@ static int on_map_key(void *ctx, const unsigned char *bytes, size_t n)
 		f->seen |= bit;
 	}
 	f->busy = true;
+	if (f->kind == FRAME_MAP && n == 0 && (f->field->rules & OCI_R_NONEMPTY))
+		return reader_fail(r, reader_token_start(r), "the key must not be empty");
 	if (!f->field && r->unknown) {
 		reader_pointer(r, pointer, sizeof(pointer));
 		r->unknown(r->unknown_data, pointer,
@@ -380,7 +382,7 @@ static int on_end(void *ctx)
 		r->n_frames--;
 		return value_done(r);
 	}
-	if (f->n == 0 && (f->field->rules & OCI_R_NONEMPTY))
+	if (f->kind == FRAME_LIST && f->n == 0 && (f->field->rules & OCI_R_NONEMPTY))
 		return reader_fail(r, f->start, "must not be empty");
 	frame_store(f, r->arena);
 	if (f->kind == FRAME_MAP && reader_check_keys(r, f) == STOP)
@@ -427,8 +429,8 @@ static const yajl_callbacks callbacks = {
 };
 
 /*
- * Where the token is that yajl refused. Its own offset can lie before or after the token, but tells if
- * the separator was refused or what follows it.
+ * Where the token is that yajl refused. Its own offset can lie before or after the token, but tells
+ * if the separator was refused or what follows it.
  */
 static size_t reader_refused_token(const struct reader *r, bool lexical)
 {

@@ -99,7 +99,7 @@ const char *value_check_string(const struct oci_field *field, const char *s, siz
 {
 	unsigned rules = field->rules;
 
-	if ((rules & OCI_R_NONEMPTY) && field->shape != OCI_S_LIST && n == 0)
+	if ((rules & OCI_R_NONEMPTY) && field->shape == OCI_S_ONE && n == 0)
 		return "must not be empty";
 	if ((rules & OCI_R_ABSOLUTE) && (n == 0 || s[0] != '/'))
 		return "must be an absolute path";

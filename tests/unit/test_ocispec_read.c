@@ -91,7 +91,7 @@ static void test_types(void)
 	         "expected an object, not null"},
 		{DOC("annotations", "{\"a/b~c\":null}"), "/annotations/a~1b~0c", 1, 42,
 	         "expected a string, not null"},
-		{DOC("annotations", "{\"a\":\"b\", \"\" : 1}"), "/annotations/", 1, 48,
+		{DOC("annotations", "{\"a\":\"b\", \"c\" : 1}"), "/annotations/c", 1, 49,
 	         "expected a string, not a number"},
 		{DOC("annotations", "[]"), "/annotations", 1, 33, "expected an object, not an array"},
 		{DOC("root", "{\"path\":\"r\",\"readonly\":1}"), "/root/readonly", 1, 49,
@@ -278,7 +278,7 @@ static void test_duplicates(void)
 	         "\"ociVersion\" appears twice"},
 		{DOC("annotations", "{\"b\":\"1\",\"a\":\"2\",\"b\":\"1\"}"), "/annotations/b", 1, 50,
 	         "\"b\" appears twice"},
-		{DOC("annotations", "{\"\":\"1\",\"\":\"2\"}"), "/annotations/", 1, 41,
+		{DOC("linux", "{\"sysctl\":{\"\":\"1\",\"\":\"2\"}}"), "/linux/sysctl/", 1, 45,
 	         "\"\" appears twice"},
 		{DOC("linux", "{\"netDevices\":{\"e\":{},\"e\":{}}}"), "/linux/netDevices/e", 1, 49,
 	         "\"e\" appears twice"},
@@ -324,6 +324,12 @@ static void test_rules(void)
 	         "must not be empty"},
 		{DOC("process", "{\"cwd\":\"/\",\"execCPUAffinity\":{\"final\":\"0-x\"}}"),
 	         "/process/execCPUAffinity/final", 1, 67, "must be a list such as \"0-3,7\""},
+		{DOC("annotations", "{\"a\":\"\",\"\":\"x\"}"), "/annotations/", 1, 41,
+	         "the key must not be empty"},
+		{DOC("linux", "{\"maskedPaths\":[\"/a\",\"b\"]}"), "/linux/maskedPaths/1", 1, 48,
+	         "must be an absolute path"},
+		{DOC("linux", "{\"readonlyPaths\":[\"\"]}"), "/linux/readonlyPaths/0", 1, 45,
+	         "must be an absolute path"},
 		{DOC("vm", "{}"), "/vm/kernel", 1, 24, "required property \"kernel\" is missing"},
 	};
 	/* clang-format on */
@@ -331,6 +337,8 @@ static void test_rules(void)
 	REFUSES_ALL(bad);
 	ok(takes(DOC("linux", "{\"namespaces\":[{\"type\":\"pid\",\"path\":\"\"}]}")));
 	ok(config.linux->namespaces[0].path == NULL);
+	ok(takes(DOC("linux", "{\"resources\":{\"pids\":{}}}")));
+	ok(config.linux->resources->pids && !config.linux->resources->pids->has_limit);
 }
 
 static void test_page_sizes(void)
