@@ -89,7 +89,7 @@ const struct command cmd_checkpoint = {
 	.args_size = sizeof(struct image_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_QUIET,
+	.flags = CMD_WAITS | CMD_QUIET,
 	.run = image_run,
 	.missing = "this davit cannot checkpoint containers",
 };
@@ -102,7 +102,7 @@ const struct command cmd_restore = {
 	.args_size = sizeof(struct image_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_SPAWNS | CMD_QUIET,
+	.flags = CMD_ENTERS | CMD_QUIET,
 	.run = image_run,
 	.missing = "this davit cannot restore containers",
 };

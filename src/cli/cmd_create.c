@@ -76,7 +76,7 @@ const struct command cmd_create = {
 	.args_size = sizeof(struct create_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_SPAWNS | CMD_QUIET,
+	.flags = CMD_ENTERS | CMD_QUIET,
 	.run = create_run,
 };
 
@@ -88,6 +88,6 @@ const struct command cmd_run = {
 	.args_size = sizeof(struct create_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_SPAWNS | CMD_QUIET,
+	.flags = CMD_ENTERS | CMD_QUIET,
 	.run = run_run,
 };

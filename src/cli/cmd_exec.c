@@ -68,7 +68,7 @@ const struct command cmd_exec = {
 	.args_size = sizeof(struct exec_args),
 	.min = 1,
 	.last = 2,
-	.flags = CMD_SPAWNS | CMD_QUIET,
+	.flags = CMD_ENTERS | CMD_QUIET,
 	.failed = 255,
 	.run = exec_run,
 };

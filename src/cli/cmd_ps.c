@@ -208,5 +208,6 @@ const struct command cmd_ps = {
 	.args_size = sizeof(struct ps_args),
 	.min = 1,
 	.last = 1,
+	.flags = CMD_WAITS,
 	.run = ps_run,
 };

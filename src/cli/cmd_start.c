@@ -16,6 +16,6 @@ const struct command cmd_start = {
 	.opts = start_opts,
 	.min = 1,
 	.max = 1,
-	.flags = CMD_QUIET,
+	.flags = CMD_WAITS | CMD_QUIET,
 	.run = start_run,
 };

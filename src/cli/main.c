@@ -140,15 +140,18 @@ static int globals_context(const struct globals *g, struct davit_context *ctx, s
 }
 
 /* A caller may leave anything behind: an ignored SIGCHLD, blocked signals, a strange umask. */
-static int process_sanitise(struct err *e)
+static int process_sanitise(unsigned flags, struct err *e)
 {
 	sigset_t none;
 
+	if (!(flags & (CMD_WAITS | CMD_ENTERS)))
+		return 0;
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		return fail(e, errno, "reset signals");
 	umask(022);
-	TRY(fd_fill_stdio(e));
+	if (!(flags & CMD_ENTERS))
+		return 0;
 	/* exe_protect() belongs here. */
 	return 0;
 }
@@ -183,8 +186,7 @@ static int command_call(struct call *call, bool help, struct err *e)
 		return output_finish(e);
 	}
 	TRY(command_check(cmd, call->n_pos, call->pos, e));
-	if (cmd->flags & CMD_SPAWNS)
-		TRY(process_sanitise(e));
+	TRY(process_sanitise(cmd->flags, e));
 	TRY(cmd->run(call, e));
 	return output_finish(e);
 }
@@ -239,6 +241,8 @@ static int davit_main(char **argv, const char **who, int *failed, int *status, s
 		version_show(stdout);
 		return output_finish(e);
 	}
+	/* else the log would be opened where the output of a command goes */
+	TRY(fd_fill_stdio(e));
 	cmd = n ? command_find(argv[0]) : NULL;
 	TRY(globals_log(&g, cmd, e));
 	TRY(globals_context(&g, &ctx, e));

@@ -52,9 +52,9 @@ struct call {
 };
 
 enum {
-	CMD_SPAWNS =
-		1,    /* makes processes in containers: the state of this process is put in order */
-	CMD_QUIET = 2 /* engines read its stderr or its log: warnings only on request */
+	CMD_WAITS = 1,  /* runs programs and waits for them: signals and umask are put in order */
+	CMD_ENTERS = 2, /* also makes processes in containers */
+	CMD_QUIET = 4   /* engines read its stderr or its log: warnings only on request */
 };
 
 struct command {

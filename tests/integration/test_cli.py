@@ -187,6 +187,20 @@ def json_log():
     os.unlink(path)
 
 
+@test("closed standard streams do not let output run into the log or the state")
+def closed_streams():
+    for closed in ([0], [1], [2], [0, 1, 2]):
+        path = os.path.join(work, unique("log"))
+        pid = os.fork()
+        if pid == 0:
+            for fd in closed:
+                os.close(fd)
+            os.execv(DAVIT, command("--log", path, "--debug", "list"))
+        os.waitpid(pid, 0)
+        assert "STATUS" not in read(path), f"with {closed} closed: {read(path)}"
+        os.unlink(path)
+
+
 @test("a long option may have one dash, a value, a false; options may follow the ID")
 def option_forms():
     # The container does not exist: reaching that error shows that the options were understood.
