@@ -1,0 +1,342 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hooks: order, namespaces, state on stdin, environment, time limits, failures."""
+from davit import *
+
+KINDS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+
+
+class Hooks:
+    """A log directory and scripts that write to it; also visible in the container as /log."""
+
+    def __init__(self, b):
+        self.b = b
+        self.dir = b.side("log")
+        os.chmod(self.dir, 0o777)
+        self.conf = {}
+        b.save({"mounts": MOUNTS + [{"destination": "/log", "type": "bind", "source": self.dir,
+                                     "options": ["bind"]}]})
+
+    def add(self, kind, script, name=None, **more):
+        """A shell script as hook; $L is the log directory as the hook sees it."""
+        name = name or f"{kind}-{len(self.conf.get(kind, []))}"
+        inside = kind == "startContainer"
+        text = f"#!/bin/sh\nL={'/log' if inside else self.dir}\n{script}\n"
+        if inside:
+            path, real = "/" + name + ".sh", self.b.path("/" + name + ".sh")
+        else:
+            path = real = os.path.join(self.b.dir, name + ".sh")
+        write(real, text, 0o755)
+        self.conf.setdefault(kind, []).append({"path": path, **more})
+        self.b.save({"hooks": self.conf})
+        return path
+
+    def read(self, name):
+        path = os.path.join(self.dir, name)
+        return read(path) if os.path.exists(path) else None
+
+    def lines(self):
+        return (self.read("order") or "").split()
+
+
+def hooked():
+    return Bundle(busybox=True)
+
+
+@test("each kind runs once, in the order of the specification")
+def order():
+    with hooked() as b:
+        h = Hooks(b)
+        for kind in KINDS:
+            for n in (1, 2):
+                h.add(kind, f"echo {kind}{n} >> $L/order")
+        b.save({"process": {"args": ["/bin/sh", "-c", "echo process >> /log/order"]}})
+        b.create()
+        created = [k + n for k in KINDS[:3] for n in "12"]
+        assert h.lines() == created, h.lines()
+        b.start()
+        b.wait_stopped()
+        got = h.lines()
+        assert [w for w in got if w not in ("process", "poststart1", "poststart2")] == \
+            created + ["startContainer1", "startContainer2"], got
+        assert got.index("startContainer2") < got.index("process"), got
+        assert got.index("poststart1") < got.index("poststart2"), got
+        b.delete()
+        assert h.lines()[-2:] == ["poststop1", "poststop2"] and len(h.lines()) == 13, h.lines()
+
+
+@test("run calls all six kinds too")
+def order_run():
+    with hooked() as b:
+        h = Hooks(b)
+        for kind in KINDS:
+            h.add(kind, f"echo {kind} >> $L/order")
+        b.save(command_args("sleep", "0.2"))
+        b.run(check=True)
+        assert h.lines() == KINDS, h.lines()
+
+
+@test("the state comes on stdin: id, bundle, pid, annotations, status")
+def state_stdin():
+    with hooked() as b:
+        h = Hooks(b)
+        for kind in KINDS:
+            h.add(kind, f"cat > $L/{kind}")
+        b.save({"annotations": {"org.example.k": "v"}}, command_args("pause"))
+        b.create()
+        pid = b.pid()
+        b.start()
+        b.kill("KILL")
+        b.wait_stopped()
+        b.delete()
+        for kind in KINDS:
+            st = json.loads(h.read(kind))
+            assert st["id"] == b.id and st["bundle"] == b.dir, (kind, st)
+            assert st["annotations"] == {"org.example.k": "v"} and st["ociVersion"], (kind, st)
+            want = {"poststart": ["running"], "poststop": ["stopped"], "startContainer": ["created"]}
+            assert st["status"] in want.get(kind, ["creating", "created"]), (kind, st)
+            if kind in ("createContainer", "startContainer"):
+                assert st["pid"] in (1, pid), (kind, st)
+            elif kind != "poststop":
+                assert st["pid"] == pid, (kind, st)
+
+
+@test("runtime hooks run in the runtime's namespaces, container hooks in the container's")
+def where():
+    with hooked() as b:
+        h = Hooks(b)
+        for kind in KINDS:
+            h.add(kind, f"for n in mnt net uts ipc; do readlink /proc/self/ns/$n; done > $L/{kind}")
+        b.add_links = [os.symlink("busybox", b.path("/bin/readlink"))]
+        b.save(command_args("pause"))
+        b.create()
+        pid = b.pid()
+        inside = [os.readlink(f"/proc/{pid}/ns/{n}") for n in ("mnt", "net", "uts", "ipc")]
+        outside = [os.readlink(f"/proc/self/ns/{n}") for n in ("mnt", "net", "uts", "ipc")]
+        b.start()
+        b.delete("--force")
+        for kind in KINDS:
+            want = inside if kind in ("createContainer", "startContainer") else outside
+            assert h.read(kind).split() == want, (kind, h.read(kind), want)
+
+
+@test("prestart and createRuntime see the container's mounts before pivot, in its mount namespace")
+def sees_mounts():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createContainer", "cat /proc/self/mountinfo > $L/mounts")
+        b.create()
+        mounts = parse_mountinfo(h.read("mounts"))
+        points = [m["point"] for m in mounts]
+        assert any(p.endswith("/proc") and p != "/proc" for p in points), points
+        assert "/proc" in points, "the host is gone already"
+        b.delete("--force")
+
+
+@test("a hook's environment is exactly its env; nothing of the caller or the container")
+def environment():
+    with hooked() as b:
+        os.symlink("busybox", b.path("/bin/tr"))
+        h = Hooks(b)
+        script = "tr '\\0' '\\n' < /proc/self/environ > $L/"
+        for kind in KINDS:
+            h.add(kind, script + kind, env=["ONLY=this", "A=b c"])
+        b.save(command_args("pause"), {"process": {"env": ["PATH=/bin", "LD_PRELOAD=/evil.so"]}})
+        b.create(env=dict(os.environ, SECRET="1"))
+        b.start()
+        b.delete("--force")
+        for kind in KINDS:
+            got = [e for e in h.read(kind).splitlines() if not e.startswith(("PWD=", "SHLVL=", "_=", "OLDPWD="))]
+            assert got == ["ONLY=this", "A=b c"], (kind, got)
+
+
+@test("without env a hook's environment is empty")
+def environment_empty():
+    with hooked() as b:
+        os.symlink("busybox", b.path("/bin/tr"))
+        h = Hooks(b)
+        for kind in KINDS:
+            h.add(kind, f"tr '\\0' '\\n' < /proc/self/environ > $L/{kind}")
+        b.save(command_args("pause"), {"process": {"env": ["PATH=/bin", "LD_PRELOAD=/evil.so"]}})
+        b.create(env=dict(os.environ, SECRET="1"))
+        b.start()
+        b.delete("--force")
+        for kind in KINDS:
+            text = h.read(kind)
+            assert "SECRET" not in text, (kind, text)
+            if kind != "startContainer":
+                assert "LD_PRELOAD" not in text, (kind, text)
+
+
+@test("args are passed; args[0] is the program's name")
+def args():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", 'echo "$#:$1:$2" > $L/args', args=["name", "a b", ""])
+        b.create()
+        assert h.read("args") == "2:a b:\n", h.read("args")
+        b.delete("--force")
+
+
+@test("a failing create hook fails create, names itself, shows its stderr, leaves nothing")
+def create_failure():
+    for kind in KINDS[:3]:
+        with hooked() as b:
+            h = Hooks(b)
+            path = h.add(kind, "echo the reason >&2; exit 23")
+            h.add(kind, "echo never > $L/second")
+            h.add("poststop", "echo ran > $L/poststop")
+            r = fails(b.create(check=False), path)
+            assert "23" in r.err and "the reason" in r.err, r
+            assert h.read("second") is None, "a later hook ran"
+            assert h.read("poststop") == "ran\n", f"poststop hooks must run after a failed {kind} hook"
+            fails(b.state(check=False))
+
+
+@test("a failing startContainer hook fails start; the program never runs")
+def start_container_failure():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("startContainer", "exit 1")
+        b.save(command_args("write", "/log/ran", "x"))
+        b.create()
+        fails(b.start(check=False))
+        assert h.read("ran") is None
+        run_davit("delete", "--force", b.id)
+        b.nothing_left()
+
+
+@test("a failing poststart hook is an error or a warning, and leaves no half container")
+def poststart_failure():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("poststart", "exit 1")
+        b.save(command_args("pause"))
+        b.create()
+        r = b.start(check=False)
+        st = b.state(check=False)
+        status = st["status"] if isinstance(st, dict) else "gone"
+        assert (r.rc == 0 and status == "running") or (r.rc != 0 and status in ("stopped", "gone")), (r, st)
+        run_davit("delete", "--force", b.id, check=True)
+
+
+@test("a failing poststop hook: delete warns, runs the others, exits 0")
+def poststop_failure():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("poststop", "exit 1")
+        h.add("poststop", "echo ran > $L/second")
+        b.save(command_args("true"))
+        b.create()
+        b.start()
+        b.wait_stopped()
+        r = b.delete(check=False)
+        assert r.rc == 0, r
+        assert h.read("second") == "ran\n"
+        fails(b.state(check=False))
+
+
+@test("poststop runs after the container's resources are gone")
+def poststop_late():
+    with hooked() as b:
+        h = Hooks(b)
+        cg = unique("ph")
+        b.save({"linux": {"cgroupsPath": "/" + cg}}, command_args("pause"))
+        points = " ".join(p + "/" + cg for p in set(cgroup_hierarchies().values()))
+        h.add("poststop", f"ls -d {points} > $L/left 2>/dev/null; test -d /proc/$(cat $L/pid) && "
+                          "echo process >> $L/left")
+        b.create()
+        b.start()
+        write(h.dir + "/pid", str(b.pid()))
+        b.kill("KILL")
+        b.wait_stopped()
+        b.delete()
+        assert h.read("left") == "", h.read("left")
+
+
+@test("timeout ends a hook with all its children, and fails create")
+def timeout():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "echo $$ > $L/pid; sleep 60 & echo $! > $L/child; wait", timeout=1)
+        r = fails(b.create(check=False))
+        assert 0.9 < r.seconds < 8, r.seconds
+        eventually(lambda: reap() is not None and not alive(h.read("pid").strip()), "hook gone")
+        eventually(lambda: not alive(h.read("child").strip()), "its child gone")
+
+
+@test("a timeout of 0 or less is refused")
+def timeout_zero():
+    for value in (0, -1):
+        with hooked() as b:
+            Hooks(b).add("createRuntime", "true", timeout=value)
+            fails(b.create(check=False))
+
+
+@test("a hook that is missing, not executable, relative, or no program is an error that names it")
+def bad_hooks():
+    with hooked() as b:
+        b.side("plain", "text")
+        for path in ("/no/such/hook", b.dir + "/plain", b.dir, "relative/hook"):
+            b.save({"hooks": {"createRuntime": [{"path": path}]}})
+            fails(b.create(check=False), path)
+
+
+@test("a hook killed by a signal is reported as such")
+def hook_killed():
+    with hooked() as b:
+        h = Hooks(b)
+        path = h.add("createRuntime", "kill -9 $$")
+        r = fails(b.create(check=False), path)
+        assert "signal" in r.err.lower() or "137" in r.err or "killed" in r.err.lower(), r
+
+
+@test("a hook that does not read its stdin, or closes it, is fine")
+def no_read():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "exec 0<&-; exit 0")
+        b.save({"annotations": {f"org.example.{i}": "x" * 1000 for i in range(200)}})
+        b.create()
+        b.delete("--force")
+
+
+@test("a hook that leaves a daemon behind does not hang create")
+def daemon():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "sleep 30 & echo $! > $L/pid")
+        r = b.create()
+        assert r.seconds < 10
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(h.read("pid")), 9)
+        b.delete("--force")
+
+
+@test("a hook that floods stderr does not hang, and the error stays one short line")
+def flood():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "i=0; while [ $i -lt 20000 ]; do echo line line line line line >&2; i=$((i+1)); done; exit 1")
+        r = fails(b.create(check=False))
+        assert len(r.err) < 10000, len(r.err)
+
+
+@test("a createRuntime hook can move a network device into the container's namespace")
+def network_hook():
+    if not shutil.which("ip"):
+        raise Skip("needs ip(8)")
+    with hooked() as b:
+        h = Hooks(b)
+        ip, name = shutil.which("ip"), "dv" + TAG[-6:]
+        h.add("createRuntime", "pid=$(grep -o '\"pid\": *[0-9]*' | tr -dc 0-9)\n"
+                               f"{ip} link add {name} type dummy && {ip} link set {name} netns $pid",
+              env=["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
+        b.save(command_args("ls", "/sys/class/net"))
+        r = b.run()
+        if "not supported" in r.err or "Unknown device" in r.err:
+            raise Skip("this kernel has no dummy network devices")
+        assert name in Facts(r.out).all("ls:/sys/class/net"), r
+
+
+main()
