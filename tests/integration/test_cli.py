@@ -193,8 +193,9 @@ def closed_streams():
         path = os.path.join(work, unique("log"))
         pid = os.fork()
         if pid == 0:
-            for fd in closed:
-                os.close(fd)
+            for fd in range(3):
+                os.close(fd) if fd in closed else os.dup2(os.open(os.devnull, os.O_RDWR), fd)
+            os.closerange(3, 64)
             os.execv(DAVIT, command("--log", path, "--debug", "list"))
         os.waitpid(pid, 0)
         assert "STATUS" not in read(path), f"with {closed} closed: {read(path)}"
@@ -356,6 +357,23 @@ def ps():
                 assert len(lines) == 2 and lines[1].split()[-1] == str(pid), lines
         if shutil.which("ps"):
             fails(run_davit("ps", b.id, "-o", "args"), "PID")
+
+
+@test("ps has a table of its own where the host has no ps")
+def ps_without():
+    with Bundle() as b:
+        b.up()
+        pid = b.pid()
+
+        def hidden():
+            for path in {os.path.realpath(p) for p in ("/usr/bin/ps", "/bin/ps")
+                         if os.path.exists(p)}:
+                mount("/dev/null", path, flags=MS_BIND)
+            lines = run_davit("ps", b.id, check=True).out.splitlines()
+            assert lines[0].split() == ["PID", "STATE", "CMD"], lines
+            assert len(lines) == 2 and lines[1].split()[0] == str(pid), lines
+            assert "/init" in lines[1], lines
+        isolated(hidden)
 
 
 @test("kill and delete take a regular expression")
