@@ -144,8 +144,9 @@ static void test_run_clean(void)
 	sigaction(SIGUSR1, &ignore, &old);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &mask);
-	is_int(shell(&r, "grep -q 'SigIgn:.*0000000000000000' /proc/$$/status"), 0);
-	is_int(shell(&r, "grep -q 'SigBlk:.*0000000000000000' /proc/$$/status"), 0);
+	/* 32 and 33 are the C library's: posix_spawn(3), and so make, hands them down ignored */
+	is_int(shell(&r, "grep -Eq 'SigIgn:.0{7}(00|18)0{7}' /proc/self/status"), 0);
+	is_int(shell(&r, "grep -q 'SigBlk:.*0000000000000000' /proc/self/status"), 0);
 	is_int(shell(&r, "test ! -e /proc/$$/fd/100"), 0);
 	is_int(shell(&r, "test $(cut -d' ' -f5 /proc/$$/stat) = $$"), 0);
 	sigprocmask(SIG_SETMASK, &mask, NULL);
