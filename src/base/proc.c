@@ -50,7 +50,7 @@ int proc_stat_parse(const char *text, size_t len, char *state, uint64_t *start)
 
 static int proc_stat_at(int dir, const char *path, char *state, uint64_t *start)
 {
-	autofd fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	autofd fd = fd_try_open(dir, path, O_RDONLY);
 	char text[1024];
 	ssize_t n;
 
@@ -97,7 +97,7 @@ static int pidfd_open_fallback(pid_t pid)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = fd_try_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 	if (fd < 0 && errno == ENOENT)
 		errno = ESRCH;
 	return fd;
@@ -132,7 +132,7 @@ int proc_open(const struct proc_id *id)
  * instant ago; the rest of the window cannot be closed without pidfd_send_signal(2) (5.1). */
 static int proc_signal_fallback(int fd, int sig)
 {
-	autofd stat = openat(fd, "stat", O_RDONLY | O_CLOEXEC);
+	autofd stat = fd_try_open(fd, "stat", O_RDONLY);
 	char text[24] = "";
 	uint64_t pid;
 

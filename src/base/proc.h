@@ -24,8 +24,8 @@ int proc_stat_parse(const char *text, size_t len, char *state, uint64_t *start);
 int proc_boot_id(char id[37], struct err *e);
 
 /* A pidfd for the process if it still is the same one and is not a zombie; -1 with errno ESRCH when
- * it is gone. Where pidfd_open(2) is missing or forbidden it is a descriptor of /proc/PID, which the
- * two functions below take as well. */
+ * it is gone. Where pidfd_open(2) is missing or forbidden it is a descriptor of /proc/PID, which
+ * the two functions below take as well. */
 int proc_open(const struct proc_id *id);
 int proc_signal(int pidfd, int sig); /* 0 or -1 with errno */
 /* Waits until the process has ended: 1, 0 after timeout_ms (-1: no limit), -1 with errno. */

@@ -44,7 +44,7 @@ static int run_child_fd(int fd, int number)
 static int run_child_stdio(struct run *run)
 {
 	const struct proc_run *r = run->r;
-	int in = run->in[0] >= 0 ? run->in[0] : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int in = run->in[0] >= 0 ? run->in[0] : fd_try_open(AT_FDCWD, "/dev/null", O_RDONLY);
 	int out = r->out_fd, err = r->err_fd >= 0 ? r->err_fd : run->tail[1];
 
 	if (in < 0)

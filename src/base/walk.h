@@ -3,8 +3,8 @@
  * to make missing parts. Use path.h; nothing else includes this file but path.c.
  *
  * Each step is one openat(2) with O_NOFOLLOW on a descriptor, so no name is resolved twice and the
- * kernel never follows a link. ".." goes back to a descriptor that was passed on the way down, never
- * through the kernel's "..": a directory that is renamed meanwhile cannot lead out of the root. */
+ * kernel never follows a link. ".." goes back to a descriptor that was passed on the way down,
+ * never through the kernel's "..": a directory renamed meanwhile cannot lead out of the root. */
 #pragma once
 
 #include <sys/types.h>

@@ -159,7 +159,7 @@ static void check_limits(void)
 	for (int i = 1; i <= 41; i++) {
 		snprintf(name, sizeof(name), "l%d", i);
 		snprintf(to, sizeof(to), i > 1 ? "l%d" : "file", i - 1);
-		(void)symlinkat(to, root, name); /* there already the second time */
+		ok(symlinkat(to, root, name) == 0 || errno == EEXIST);
 	}
 	is_int(resolves("l40", O_PATH, "file"), 0);
 	is_int(resolves("l41", O_PATH, ""), ELOOP);
@@ -329,7 +329,7 @@ static void race_run(double seconds, int *opened, int *leaked)
 		autofd fd = path_try_open(root, paths[n++ % 5], O_PATH);
 		autofd made = path_mkfile(root, "swap/../deep/x/../made", 0600, &err);
 
-		*opened += fd >= 0;
+		*opened += fd >= 0 || made >= 0;
 		if (fd >= 0 && is_secret(fd))
 			++*leaked;
 		clock_gettime(CLOCK_MONOTONIC, &now);
