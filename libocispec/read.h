@@ -13,10 +13,10 @@
  * unless the property is required. Unknown properties are ignored, as the specification demands.
  *
  * Everything else is strict. These are errors: text that is not JSON (RFC 8259) or not UTF-8, more
- * than one value, a NUL or half a surrogate pair in a string, the same key twice in an object, a
- * value of another type, a number with a fraction or exponent or out of the range of its field, a
- * missing required property, a broken rule of the .def file, more than OCI_DEPTH_MAX levels or
- * OCI_SIZE_MAX bytes.
+ * than one value, a NUL or half a surrogate pair in a string, the same key twice in an object (but
+ * for objects inside of unknown properties), a value of another type, a number with a fraction or
+ * exponent or out of the range of its field, a missing required property, a broken rule of the
+ * .def file, more than OCI_DEPTH_MAX levels or OCI_SIZE_MAX bytes.
  */
 #pragma once
 
