@@ -27,8 +27,8 @@ struct idmaps {
 /* The kernel takes at most this many ranges (user_namespaces(7)). */
 #define IDMAP_RANGES_MAX 340
 
-/* Checks each range (size > 0, no overflow, not the id -1) and that no two overlap on either side.
- * pointer is the JSON pointer of the array, "/linux/uidMappings". Pure. */
+/* Checks each range (size > 0, no overflow, not the id -1) and that no two overlap on either
+ * side. pointer is the JSON pointer of the array, "/linux/uidMappings". Pure. */
 int idmap_check(const struct idmap *map, const char *pointer, struct err *e);
 
 /* Look-ups; false if the id is not mapped. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A procfs of our own, which no mount of the container can cover (CVE-2019-16884, CVE-2025-52881):
- * every write to an LSM attribute or a sysctl goes through it. Open it only when it is needed. */
+/* A procfs of our own, which no mount of the container can cover (CVE-2019-16884,
+ * CVE-2025-52881): every write to an LSM attribute or a sysctl goes through it. Open it only
+ * when it is needed. */
 #pragma once
 
 #include <stddef.h>
@@ -18,7 +19,8 @@ enum procfs_kind {
  * Must not: run after the seccomp filter. */
 int procfs_open(enum procfs_kind kind, struct err *e);
 
-/* Opens a file of procfs below its root: no links, no other mount on the way (a cover is EXDEV). */
+/* Opens a file of procfs below its root: no links, no other mount on the way (a cover is
+ * EXDEV). */
 int procfs_open_file(int proc, const char *path, int flags, struct err *e);
 /* Writes text to it with one write(2). */
 int procfs_put(int proc, const char *path, const char *text, struct err *e);
