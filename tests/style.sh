@@ -137,6 +137,8 @@ src/base/sys.h        the calls themselves
 src/base/fd.c         files of the host by an absolute path
 src/base/err.c        the log file, named by the caller
 src/helper/systemd.c  runs on the host
+src/kernel/dev.c      owners of nodes by the opened directory and a name without "/"
+src/kernel/mount_copyup.c  the same
 END
 }
 

@@ -46,13 +46,13 @@ struct cgroup_request {
 	const char *id;
 	const char *path;                      /* linux.cgroupsPath or NULL */
 	const struct oci_resources *resources; /* linux.resources or NULL */
-	const struct oci_map *annotations;     /* config annotations or NULL: those of systemd units and
+	const struct oci_map *annotations; /* config annotations or NULL: those of systemd units and
 	                                        * delegation are read, see cgroup_annotations */
 	enum cgroup_manager manager;
-	bool rootless;  /* the runtime lacks the host's privilege: euid is not 0, or a user namespace */
+	bool rootless; /* the runtime lacks the host's privilege: euid is not 0, or a user namespace */
 	bool cgroupns;  /* the container gets a new cgroup namespace */
 	bool cgroup_rw; /* its mounts have a cgroup file system at /sys/fs/cgroup without "ro" */
-	uid_t owner;    /* host id of process.user.uid: gets the group on version 2 if both are set and
+	uid_t owner; /* host id of process.user.uid: gets the group on version 2 if both are set and
 	                 * it is not 0; with the delegation annotations: host id of the container's root */
 	gid_t owner_group;
 };
@@ -70,22 +70,22 @@ struct cgroup_plan {
 	enum cgroup_manager manager;
 	const struct cgroup_host *host;
 	const struct cgroup_request *request; /* the caller's, kept */
-	char *path;                        /* below each mount: "/davit/web" (cgroupfs manager) */
-	bool beside_own;                   /* rootless: path is below the runtime's own group's parent */
-	struct cgroup_unit unit;           /* systemd manager */
-	char *subgroup;                    /* below the scope (run.oci.systemd.subgroup) or NULL */
-	char *delegate;                    /* the leaf of a delegated group, or NULL */
-	bool delegate_whole;               /* own switch: the group itself is handed over */
-	bool chown;                        /* spec: ownership goes to request->owner */
-	bool optional;                     /* rootless without limits: no permission is no error */
-	struct cgroup_settings *settings;  /* every resource as file and value; cgroup_resources.h */
+	char *path;              /* below each mount: "/davit/web" (cgroupfs manager) */
+	bool beside_own;         /* rootless: path is below the runtime's own group's parent */
+	struct cgroup_unit unit; /* systemd manager */
+	char *subgroup;          /* below the scope (run.oci.systemd.subgroup) or NULL */
+	char *delegate;          /* the leaf of a delegated group, or NULL */
+	bool delegate_whole;     /* own switch: the group itself is handed over */
+	bool chown;              /* spec: ownership goes to request->owner */
+	bool optional;           /* rootless without limits: no permission is no error */
+	struct cgroup_settings *settings; /* every resource as file and value; cgroup_resources.h */
 	struct cgroup_device_rules *devices; /* NULL: none are applied (rootless) */
 };
 
 /* Checks and converts everything. Properties that this kind of host cannot apply: an error if the
  * container would be less confined than asked, else log_warn. */
 int cgroup_plan_make(const struct cgroup_request *r, const struct cgroup_host *h,
-		     struct cgroup_plan *p, struct err *e);
+                     struct cgroup_plan *p, struct err *e);
 void cgroup_plan_free(struct cgroup_plan *p);
 
 /* One group of the container in one hierarchy. */
@@ -93,10 +93,11 @@ struct cgroup_dir {
 	char *controllers; /* as in struct cgroup_hier */
 	char *path;        /* of the host: "/sys/fs/cgroup/memory/davit/web" */
 	int fd;            /* O_PATH of path, or -1: opened when needed */
-	unsigned short made; /* how many of the last components davit makes, and so removes; 0: adopted */
+	unsigned short
+		made; /* how many of the last components davit makes, and so removes; 0: adopted */
 	unsigned short mount_len; /* length of the mount point at the start of path */
 	bool v2;
-	bool entered;      /* by CLONE_INTO_CGROUP */
+	bool entered; /* by CLONE_INTO_CGROUP */
 };
 
 /* The groups of a container that exists, or is about to. */
@@ -104,12 +105,15 @@ struct cgroup {
 	enum cgroup_mode mode;
 	enum cgroup_manager manager;
 	bool rootless;
-	char *unit;     /* the scope, for the systemd manager */
-	char *leaf;     /* group below each path that init was put into (delegation), or NULL */
-	size_t n;       /* 0: disabled, or rootless without permission */
+	char *unit; /* the scope, for the systemd manager */
+	char *leaf; /* group below each path that init was put into (delegation), or NULL */
+	size_t n;   /* 0: disabled, or rootless without permission */
 	struct cgroup_dir v[CGROUP_HIERS_MAX];
 };
-#define CGROUP_INIT {.n = 0}
+#define CGROUP_INIT                                                                                \
+	{                                                                                          \
+		.n = 0                                                                             \
+	}
 
 /* Names the groups, without making any. Existing empty ones are adopted (made = 0); one with
  * processes, or a frozen one, is an error (EBUSY). */

@@ -21,8 +21,8 @@ enum cgroup_mode {
 struct cgroup_hier {
 	const char *mount;       /* where: "/sys/fs/cgroup/cpu,cpuacct" */
 	const char *controllers; /* "cpu,cpuacct", "name=systemd"; "" for the unified one */
-	const char *root;        /* the group that the mount shows as its root: "/" on a plain host */
-	const char *own;         /* this process' group as a path below mount ("/" for its root); NULL if
+	const char *root; /* the group that the mount shows as its root: "/" on a plain host */
+	const char *own;  /* this process' group as a path below mount ("/" for its root); NULL if
 	                          * it lies outside of what the mount shows, or is not known yet */
 	bool v2;
 };

@@ -27,7 +27,7 @@ struct cgroup_unit {
  * rootless; "-" is the root slice; a name that ends in .slice is a slice of its own; NULL or "" means
  * ":davit:ID"). */
 int cgroup_unit_parse(const char *path, const char *id, bool rootless, struct cgroup_unit *u,
-		      struct err *e);
+                      struct err *e);
 void cgroup_unit_free(struct cgroup_unit *u);
 
 /* "a-b.slice" -> "/a.slice/a-b.slice"; "-.slice" -> "". The caller frees. */

@@ -51,7 +51,7 @@ struct cgroup_hugetlb {
 
 struct cgroup_cpu_stat {
 	bool has;
-	uint64_t total, user, kernel; /* ns */
+	uint64_t total, user, kernel;                   /* ns */
 	uint64_t *percpu, *percpu_user, *percpu_kernel; /* version 1, n_percpu each; else NULL */
 	size_t n_percpu;
 	uint64_t periods, throttled_periods, throttled_time; /* ns */
@@ -81,8 +81,8 @@ struct cgroup_memory_stat {
 
 struct cgroup_blkio_stat {
 	bool has;
-	struct cgroup_blkio_list service_bytes, serviced, queued, service_time, wait_time, merged, time,
-		sectors;
+	struct cgroup_blkio_list service_bytes, serviced, queued, service_time, wait_time, merged,
+		time, sectors;
 	struct cgroup_psi psi;
 };
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One mount: from its entry in config.json to a plan (pure), and from the plan to a mount below
- * the root of the container. Mounts are built detached, get their attributes and propagation, and
- * are then moved onto a descriptor of the destination (fsopen(2), open_tree(2), mount_setattr(2),
- * move_mount(2), Linux 5.2 and 5.12). Where one of these calls is missing or refused, mount(2) does
- * the same by way of /proc/self/fd, and the resulting flags are read back (mount_old.c). */
+/* One mount: from its entry in config.json to a plan (pure), and from the plan to a mount
+ * below the root of the container. Mounts are built detached, get their attributes and
+ * propagation, and are then moved onto a descriptor of the destination (fsopen(2),
+ * open_tree(2), mount_setattr(2), move_mount(2), Linux 5.2 and 5.12). Where one of these calls
+ * is missing or refused, mount(2) does the same by way of /proc/self/fd, and the resulting
+ * flags are read back (mount_old.c). */
 #pragma once
 
 #include <stdbool.h>
@@ -71,22 +72,23 @@ int mount_plan_parse(const struct oci_mount *m, size_t index, const struct mount
 /* "rslave" ... to MS_SLAVE | MS_REC; 0 if it is no such word. */
 unsigned long mount_propagation(const char *word);
 
-/* True if the source must be opened by the runtime, with the host's privilege: idmapped mounts, and
- * bind mounts of a container that has a user namespace of its own. */
+/* True if the source must be opened by the runtime, with the host's privilege: idmapped
+ * mounts, and bind mounts of a container that has a user namespace of its own. */
 bool mount_source_wanted(const struct mount_plan *m, bool userns);
 
-/* Runs in: the runtime (or init, for mounts that mount_source_wanted denies), in the mount namespace
- * where the source is. Needs: CAP_SYS_ADMIN, for idmapped mounts over the source's file system.
- * Leaves: a detached clone of the source with attributes, map and propagation set; returns it.
- * own_userns is a descriptor of the container's user namespace (for MOUNT_IDMAP_OWN; else -1).
- * shared: mounts of the host keep their peers (rootfsPropagation is shared), else the clone becomes
- * a slave. Must not: be used for other than bind mounts. */
+/* Runs in: the runtime, in the mount namespace where the source is. Needs: CAP_SYS_ADMIN, for
+ * idmapped mounts over the source's file system. Leaves: in *tree a detached clone of the
+ * source with attributes, map and propagation set; or -1, where init is to open the source
+ * itself (a link with copy-symlink, a kernel without open_tree). own_userns is a descriptor of
+ * the container's user namespace for MOUNT_IDMAP_OWN, else -1. shared: rootfsPropagation is
+ * shared, mounts of the host keep their peers; else the clone becomes a slave. Must not: be
+ * used for other than binds. */
 int mount_source_open(const struct mount_plan *m, bool shared, struct idmap_cache *cache,
-                      int own_userns, struct err *e);
+                      int own_userns, int *tree, struct err *e);
 
-/* Runs in: init, host's tree in view (or, for a live container, joined to it). Needs: CAP_SYS_ADMIN
- * over the mount namespace; r->root. Leaves: the mount at its destination below the root, missing
- * directories (or file) made. tree is what mount_source_open returned, or -1; the caller closes it.
- * Must not: follow a link out of the root. */
+/* Runs in: init, host's tree in view (or, for a live container, joined to it). Needs:
+ * CAP_SYS_ADMIN over the mount namespace; r->root. Leaves: the mount at its destination below
+ * the root, missing directories (or file) made. tree is what mount_source_open returned, or
+ * -1; the caller closes it. Must not: follow a link out of the root. */
 int mount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r, int tree,
                 struct err *e);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The root file system: the tree that becomes "/", all mounts in it, the change of root, and what is
- * closed afterwards: masked and read-only paths. The calls in order, all in init:
+/* The root file system: the tree that becomes "/", all mounts in it, the change of root, and what
+ * is closed afterwards: masked and read-only paths. The calls in order, all in init:
  *
  *	rootfs_prepare, rootfs_mounts, dev_setup, [hooks], rootfs_pivot, [sysctls], rootfs_seal,
  *	[pty from the container's /dev/ptmx], dev_console, rootfs_close
@@ -15,7 +15,8 @@
 struct arena;
 struct err;
 
-/* A mount of type "cgroup" shows each of these. Filled by whoever knows the container's cgroups. */
+/* A mount of type "cgroup" shows each of these. Filled by whoever knows the container's
+ * cgroups. */
 struct cgroup_mount {
 	const char *name; /* directory made for it: "memory", "cpu,cpuacct", "unified" */
 	const char *const
@@ -27,7 +28,7 @@ struct cgroup_mount {
 enum rootfs_cgroup {
 	ROOTFS_CGROUP_NONE, /* none on the host, or the manager is disabled: an empty tmpfs */
 	ROOTFS_CGROUP_V1,   /* v1 and hybrid: a tmpfs with one mount for each of cgroups */
-	ROOTFS_CGROUP_V2 /* one mount of cgroup2; cgroups[0].host_path is used where it is refused */
+	ROOTFS_CGROUP_V2    /* one mount of cgroup2; cgroups[0].host_path is the container's own */
 };
 
 /* What the root is to be. Pure data. */
@@ -63,9 +64,9 @@ struct rootfs_request {
 	const struct idmaps *own_maps; /* of the new user namespace, or NULL */
 };
 
-/* Makes the plan but for the cgroup fields, which the caller fills. Pure. Errors: what the fields of
- * /root, /mounts and /linux say wrong; masked or read-only paths, mounts, or a read-only root
- * without a mount namespace (they could not be had without changing the host). */
+/* Makes the plan but for the cgroup fields, which the caller fills. Pure. Errors: what the
+ * fields of /root, /mounts and /linux say wrong; masked or read-only paths, mounts, or a
+ * read-only root without a mount namespace (they could not be had without changing the host). */
 int rootfs_plan_make(const struct oci_config *c, const struct rootfs_request *q, struct arena *a,
                      struct rootfs_plan *out, struct err *e);
 
@@ -73,7 +74,6 @@ int rootfs_plan_make(const struct oci_config *c, const struct rootfs_request *q,
 struct rootfs {
 	int root;           /* O_PATH; the container's root, before and after the pivot */
 	int null;           /* a detached clone of the host's /dev/null for masks */
-	int dev;            /* the container's /dev between rootfs_mounts and rootfs_pivot */
 	const int *sources; /* one a mount: descriptors from the runtime, or -1; NULL: none */
 	bool old_api;       /* the new mount calls were found missing */
 	bool proc_mounted;  /* a procfs is in the tree: destinations are checked against it */
@@ -85,28 +85,28 @@ struct rootfs {
 };
 #define ROOTFS_INIT                                                                                \
 	{                                                                                          \
-		.root = -1, .null = -1, .dev = -1                                                  \
+		.root = -1, .null = -1                                                             \
 	}
 
-/* Runs in: init, host's tree in view. Needs: a mount namespace of its own or joined (else only the
- * root is opened). Leaves: the propagation of all mounts as the plan says (slave by default), the
- * root's parent mount not shared, a clone of the root mounted on itself, r->root and r->null open.
- * Must not: let a later mount reach the host. */
+/* Runs in: init, host's tree in view. Needs: a mount namespace of its own or joined (else only
+ * the root is opened). Leaves: the propagation of all mounts as the plan says (slave by
+ * default), the root's parent mount not shared, a clone of the root mounted on itself, r->root
+ * and r->null open. Must not: let a later mount reach the host. */
 int rootfs_prepare(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
 
 /* Runs in: init. Needs: rootfs_prepare; r->sources filled for those mounts the runtime opened.
  * Leaves: every mount of the plan, in order. */
 int rootfs_mounts(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
 
-/* Runs in: init, last step with the host's tree in view. Needs: CAP_SYS_ADMIN. Leaves: root and cwd
- * at the container's root, the host's tree detached; with no_pivot, or where the host's root cannot
- * be pivoted (ramdisk), the root is moved over it and entered by chroot(2); without a mount
- * namespace only the latter. Must not: keep a descriptor of the host's tree. */
+/* Runs in: init, last step with the host's tree in view. Needs: CAP_SYS_ADMIN. Leaves: root
+ * and cwd at the container's root, the host's tree detached; with no_pivot, or where the
+ * host's root cannot be pivoted (ramdisk), the root is moved over it and entered by chroot(2);
+ * without a mount namespace only the latter. Must not: keep a descriptor of the host's tree. */
 int rootfs_pivot(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
 
-/* Runs in: init, inside. Needs: rootfs_pivot; sysctls set. Leaves: read-only and masked paths (those
- * that are missing are skipped), the deferred read-only tmpfs, a read-only root, its propagation.
- * Must not: take anything of the container as a mask. */
+/* Runs in: init, inside. Needs: rootfs_pivot; sysctls set. Leaves: read-only and masked paths
+ * (those that are missing are skipped), the deferred read-only tmpfs, a read-only root, its
+ * propagation. Must not: take anything of the container as a mask. */
 int rootfs_seal(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
 
 void rootfs_close(struct rootfs *r);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/dev.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/sys.h"
+#include "kernel/mount_target.h"
+#include "kernel/mount_tree.h"
+#include "kernel/rootfs.h"
+
+/* A node to be made: its place, and what it is. */
+struct node {
+	int dir; /* of the container */
+	const char *name;
+	const char *path; /* whole, for messages and for the host's node */
+	mode_t mode;      /* with the type */
+	dev_t dev;
+	uid_t uid;
+	gid_t gid;
+};
+
+static const struct {
+	const char *path;
+	unsigned major, minor;
+} defaults[] = {
+	{"/dev/null",    1, 3},
+        {"/dev/zero",    1, 5},
+        {"/dev/full",    1, 7},
+	{"/dev/random",  1, 8},
+        {"/dev/urandom", 1, 9},
+        {"/dev/tty",     5, 0},
+};
+
+static const struct {
+	const char *name, *target;
+} links[] = {
+	{"fd",     "/proc/self/fd"  },
+        {"stdin",  "/proc/self/fd/0"},
+        {"stdout", "/proc/self/fd/1"},
+	{"stderr", "/proc/self/fd/2"},
+        {"core",   "/proc/kcore"    },
+};
+
+/* mknod(1): "u" is an unbuffered character device; 0 if the word is none. */
+static mode_t dev_type(const char *type)
+{
+	if (strcmp(type, "c") == 0 || strcmp(type, "u") == 0)
+		return S_IFCHR;
+	if (strcmp(type, "b") == 0)
+		return S_IFBLK;
+	return strcmp(type, "p") == 0 ? S_IFIFO : 0;
+}
+
+int dev_check(const struct oci_device *d, size_t index, struct err *e)
+{
+	mode_t type = dev_type(d->type);
+	const char *at = "";
+
+	if (d->path[0] != '/') {
+		fail(e, 0, "device \"%s\": the path is not absolute", d->path);
+		at = "/path";
+	} else if (!type) {
+		fail(e, 0, "device \"%s\": type \"%s\" is none of c, b, u, p", d->path, d->type);
+		at = "/type";
+	} else if (type != S_IFIFO && (!d->has_major || !d->has_minor)) {
+		fail(e, 0, "device \"%s\" has no major and minor number", d->path);
+	} else if (type != S_IFIFO &&
+	           (d->major < 0 || d->major > 0xfff || d->minor < 0 || d->minor > 0xfffff)) {
+		fail(e, 0, "device \"%s\": no such number as %lld:%lld", d->path,
+		     (long long)d->major, (long long)d->minor);
+	} else if (d->has_file_mode && d->file_mode & S_IFMT && (d->file_mode & S_IFMT) != type) {
+		fail(e, 0, "device \"%s\": fileMode %u is of another type", d->path, d->file_mode);
+		at = "/fileMode";
+	} else {
+		return 0;
+	}
+	return fail_at(e, "/linux/devices/%zu%s", index, at);
+}
+
+static int node_fail(const struct node *n, int errnum, struct err *e)
+{
+	return fail(e, errnum, "device \"%s\" (%c %u:%u)", n->path,
+	            S_ISCHR(n->mode)   ? 'c'
+	            : S_ISBLK(n->mode) ? 'b'
+	                               : 'p',
+	            major(n->dev), minor(n->dev));
+}
+
+static bool node_matches(const struct node *n, const struct stat *st)
+{
+	if ((st->st_mode & S_IFMT) != (n->mode & S_IFMT))
+		return false;
+	return S_ISFIFO(n->mode) || st->st_rdev == n->dev;
+}
+
+static int bind_old_fd(int source, int target)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", source);
+	return old_bind(path, target, false);
+}
+
+/* The host's node of the same path, bound on an empty file. The clone is examined, so a node that
+ * changed meanwhile is no danger. */
+static int node_bind(const struct node *n, int target, struct err *e)
+{
+	autofd tree = tree_clone(AT_FDCWD, n->path, AT_SYMLINK_NOFOLLOW);
+	bool old = tree < 0 && tree_errno_missing(errno);
+	struct stat st;
+
+	if (old)
+		tree = fd_try_open(AT_FDCWD, n->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (tree < 0 || fstat(tree, &st) < 0) {
+		node_fail(n, errno, e);
+		return fail_hint(
+			e, "a user namespace cannot make devices: the host must have this one");
+	}
+	if (!node_matches(n, &st))
+		return node_fail(n, ENODEV, e);
+	if (!old && tree_attach(tree, target) == 0)
+		return 0;
+	if ((old || tree_errno_missing(errno)) && bind_old_fd(tree, target) == 0)
+		return 0;
+	return node_fail(n, errno, e);
+}
+
+static int node_bind_new(const struct node *n, struct err *e)
+{
+	autofd target = path_mkfile(n->dir, n->name, 0666, e);
+
+	return target < 0 ? -1 : node_bind(n, target, e);
+}
+
+/* Something is there. A default node over an empty file, which images have in its place, is
+ * bound; all else that is not the device itself is an error (config-linux.md, Devices). */
+static int node_existing(const struct node *n, bool is_default, struct err *e)
+{
+	autofd fd = path_open_nofollow(n->dir, n->name, O_PATH, e);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0)
+		return node_fail(n, errno, e);
+	if (node_matches(n, &st))
+		return 0;
+	if (is_default && S_ISREG(st.st_mode))
+		return node_bind(n, fd, e);
+	node_fail(n, EEXIST, e);
+	return fail_hint(e, "another file is at this path in the root file system or a mount");
+}
+
+static int node_make(const struct node *n, const struct rootfs_plan *p, bool is_default,
+                     struct err *e)
+{
+	if (p->userns && !S_ISFIFO(n->mode)) {
+		if (faccessat(n->dir, n->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return node_existing(n, is_default, e);
+		return node_bind_new(n, e);
+	}
+	if (path_mknod(n->dir, n->name, n->mode, n->dev, e) < 0) {
+		if (e->errnum == EEXIST)
+			return node_existing(n, is_default, e);
+		if (e->errnum == EPERM && p->own_ns & CLONE_NEWNS)
+			return node_bind_new(n, e);
+		return -1;
+	}
+	if ((n->uid || n->gid) &&
+	    fchownat(n->dir, n->name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW) < 0)
+		return node_fail(n, errno, e);
+	return 0;
+}
+
+static int defaults_make(const struct rootfs_plan *p, int dev, struct err *e)
+{
+	for (size_t i = 0; i < COUNT(defaults); i++) {
+		const struct node n = {.dir = dev,
+		                       .name = defaults[i].path + strlen("/dev/"),
+		                       .path = defaults[i].path,
+		                       .mode = S_IFCHR | 0666,
+		                       .dev = makedev(defaults[i].major, defaults[i].minor)};
+
+		TRY(node_make(&n, p, true, e));
+	}
+	return 0;
+}
+
+static int links_make(int dev, struct err *e)
+{
+	for (size_t i = 0; i < COUNT(links); i++)
+		if (path_symlink(links[i].target, dev, links[i].name, e) < 0 && e->errnum != EEXIST)
+			return -1;
+	if (path_symlink("pts/ptmx", dev, "ptmx", e) == 0)
+		return 0;
+	if (e->errnum != EEXIST)
+		return -1;
+	/* The host's multiplexer, in a device directory copied from it, would lead to its
+	 * terminals. */
+	if (unlinkat(dev, "ptmx", 0) < 0)
+		return fail(e, errno, "replace \"/dev/ptmx\"");
+	return path_symlink("pts/ptmx", dev, "ptmx", e);
+}
+
+static int device_make(const struct oci_device *d, const struct rootfs_plan *p,
+                       const struct rootfs *r, int dev, struct err *e)
+{
+	struct node n = {.path = d->path,
+	                 .mode = dev_type(d->type) |
+	                         (d->has_file_mode ? d->file_mode & 07777 : 0666),
+	                 .uid = d->uid,
+	                 .gid = d->gid};
+	bool in_dev = strncmp(d->path, "/dev/", 5) == 0 && d->path[5] &&
+	              !strchr(d->path + 5, '/') && d->path[5] != '.';
+	char name[256];
+	autofd dir = -1;
+
+	if (!S_ISFIFO(n.mode))
+		n.dev = makedev((unsigned)d->major, (unsigned)d->minor);
+	if (in_dev) {
+		n.dir = dev;
+		n.name = d->path + 5;
+		return node_make(&n, p, false, e);
+	}
+	dir = path_parent(r->root, d->path, true, name, e);
+	if (dir < 0)
+		return -1;
+	n.dir = dir;
+	n.name = name;
+	return node_make(&n, p, false, e);
+}
+
+static int dev_fill(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+{
+	autofd dev = path_mkdirs(r->root, "/dev", 0755, e);
+	autofd console = -1;
+
+	if (dev < 0)
+		return -1;
+	/* First the configured ones: a default that is listed there keeps the mode given. */
+	for (size_t i = 0; i < p->n_devices; i++)
+		if (device_make(&p->devices[i], p, r, dev, e) < 0)
+			return fail_at(e, "/linux/devices/%zu", i);
+	TRY(defaults_make(p, dev, e));
+	TRY(links_make(dev, e));
+	if (!p->terminal)
+		return 0;
+	console = path_mkfile(dev, "console", 0600, e);
+	return console < 0 ? -1 : 0;
+}
+
+int dev_setup(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+{
+	int rc = p->dev_skip ? 0 : dev_fill(p, r, e);
+
+	(void)umask(022);
+	return rc;
+}
+
+/* Below /dev and not through a link: what is there was made by dev_setup or by the container's
+ * author. */
+int dev_console(struct rootfs *r, int pty, struct err *e)
+{
+	autofd dev = path_open(r->root, "/dev", O_PATH | O_DIRECTORY, e);
+	autofd target = -1, tree = -1;
+	struct stat st;
+
+	if (dev < 0)
+		return -1;
+	if (fstat(pty, &st) < 0 || !S_ISCHR(st.st_mode) || major(st.st_rdev) < 136 ||
+	    major(st.st_rdev) > 143)
+		return fail(e, 0, "\"/dev/console\": this is no pseudoterminal");
+	target = path_mkfile(dev, "console", 0600, e);
+	if (target < 0)
+		return -1;
+	tree = tree_clone(pty, "", AT_EMPTY_PATH);
+	if (tree >= 0 && tree_attach(tree, target) == 0)
+		return 0;
+	if (tree_errno_missing(errno) && bind_old_fd(pty, target) == 0)
+		return 0;
+	return fail(e, errno, "bind the terminal on \"/dev/console\"");
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Mounts of type "cgroup": what the container sees of its own groups. A clone of the group's
+ * directory is the same as a new mount in a cgroup namespace (the kernel shows both as "/"),
+ * takes fewer calls, works in user namespaces, and without a cgroup namespace shows no other
+ * group. */
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "base/sys.h"
+#include "kernel/mount.h"
+#include "kernel/mount_kind.h"
+#include "kernel/mount_target.h"
+#include "kernel/mount_tree.h"
+#include "kernel/rootfs.h"
+
+/* Binds the container's group. The flags are set on this mount alone. */
+static int group_bind(const struct mount_plan *m, const struct cgroup_mount *c, const char *dest,
+                      struct rootfs *r, struct err *e)
+{
+	struct mount_plan bind = *m;
+
+	bind.type = "bind";
+	bind.source = c->host_path;
+	bind.dest = dest;
+	bind.flags = MOUNT_BIND;
+	return bind_apply(&bind, r, -1, e);
+}
+
+/* A new mount. v1 options are words joined by commas, which fsconfig(2) wants one by one. */
+#define WORDS_MAX 16
+static int group_mount(const struct mount_plan *m, const struct rootfs_plan *p,
+                       const struct cgroup_mount *c, const char *type, const char *dest,
+                       struct rootfs *r, struct err *e)
+{
+	autofree char *words = xstrdup(c->options ? c->options : "");
+	const char *data[WORDS_MAX];
+	struct mount_plan fresh = *m;
+	size_t n = 0;
+
+	for (char *s = words, *end; *s && n < WORDS_MAX; s = end) {
+		end = s + strcspn(s, ",");
+		if (*end)
+			*end++ = '\0';
+		data[n++] = s;
+	}
+	fresh.type = type;
+	fresh.source = *m->source ? m->source : "cgroup";
+	fresh.dest = dest;
+	fresh.flags = 0;
+	fresh.data = data;
+	fresh.n_data = n;
+	return fs_apply(&fresh, p, r, e);
+}
+
+static int group_apply(const struct mount_plan *m, const struct rootfs_plan *p,
+                       const struct cgroup_mount *c, const char *dest, struct rootfs *r,
+                       struct err *e)
+{
+	if (c->host_path)
+		return group_bind(m, c, dest, r, e);
+	return group_mount(m, p, c, c->options ? "cgroup" : "cgroup2", dest, r, e);
+}
+
+/* One mount of the unified hierarchy. With the host's cgroup namespace it is all of it, as
+ * engines that ask for this expect; the flags of the entry say whether it can be written. */
+static int unified_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
+                         struct err *e)
+{
+	static const struct cgroup_mount whole = {.name = "unified"};
+	const struct cgroup_mount *own = p->n_cgroups ? &p->cgroups[0] : NULL;
+
+	if (own && own->host_path && p->own_ns & CLONE_NEWCGROUP)
+		return group_bind(m, own, m->dest, r, e);
+	if (group_mount(m, p, &whole, "cgroup2", m->dest, r, e) == 0)
+		return 0;
+	if ((e->errnum == EPERM || e->errnum == EBUSY) && own && own->host_path)
+		return group_bind(m, own, m->dest, r, e);
+	return -1;
+}
+
+/* The tmpfs that holds the directories of the hierarchies. */
+static int holder_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
+                        struct err *e)
+{
+	struct mount_plan holder = *m;
+	autofd target = mount_target_open(m, r, TARGET_DIR, -1, NULL, e);
+	struct fs_request q;
+
+	if (target < 0)
+		return -1;
+	holder.type = "tmpfs";
+	holder.source = "cgroup";
+	holder.n_data = 0;
+	holder.flags = 0;
+	holder.attr.set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+	holder.attr_rec.set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+	fs_request_make(&holder, p, false, &q);
+	q.mode = 0755;
+	q.has_mode = true;
+	return fs_mount(&q, p, r, -1, target, e);
+}
+
+/* Names are below the holder, which serves as the root here. */
+static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan *p,
+                           const struct cgroup_mount *c, int holder, struct rootfs *r,
+                           struct err *e)
+{
+	struct rootfs in_holder = *r;
+	int rc;
+
+	in_holder.root = holder;
+	rc = group_apply(m, p, c, c->name, &in_holder, e);
+	r->old_api = in_holder.old_api;
+	for (const char *const *l = c->links; rc == 0 && l && *l; l++)
+		rc = path_symlink(c->name, holder, *l, e);
+	return rc < 0 ? fail_prefix(e, "cgroups on \"%s\"", m->dest) : 0;
+}
+
+int cgroups_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
+                  struct err *e)
+{
+	const struct tree_change ro = {.set = MOUNT_ATTR_RDONLY, .userns = -1};
+	autofd holder = -1;
+
+	if (p->cgroup_mode == ROOTFS_CGROUP_V2)
+		return unified_apply(m, p, r, e);
+	holder = holder_apply(m, p, r, e);
+	if (holder < 0)
+		return -1;
+	for (size_t i = 0; i < p->n_cgroups; i++)
+		TRY(hierarchy_apply(m, p, &p->cgroups[i], holder, r, e));
+	if (!((m->attr.set | m->attr_rec.set) & MOUNT_ATTR_RDONLY))
+		return 0;
+	if (tree_set(holder, &ro) < 0 && (!tree_errno_missing(errno) || old_set(holder, &ro) < 0))
+		return fail(e, errno, "make \"%s\" read-only", m->dest);
+	return 0;
+}

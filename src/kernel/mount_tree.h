@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What mounts are built from: detached trees by the calls of Linux 5.2 and later
+ * (mount_tree.c), and the same results by mount(2) where those are missing (mount_old.c).
+ * Private to the mount code. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct mount_plan;
+
+/* A file system to be mounted. */
+struct fs_request {
+	const struct mount_plan *m; /* data, superblock flags; dest for messages */
+	const char *type, *source;
+	const char *label_option, *label; /* SELinux; label NULL: none */
+	unsigned mode;                    /* of the root directory, with has_mode */
+	bool has_mode;
+	bool sb_readonly; /* the superblock too */
+	bool no_ids;      /* leave out uid= and gid= */
+	uint64_t attr;    /* MOUNT_ATTR_* to set */
+};
+
+/* A change of mount attributes; nothing when all is zero and userns is -1. */
+struct tree_change {
+	uint64_t set, clr;         /* MOUNT_ATTR_* */
+	unsigned long propagation; /* MS_SHARED ..., or 0 */
+	int userns;                /* for MOUNT_ATTR_IDMAP, or -1 */
+	bool rec;                  /* the mounts below as well */
+};
+#define TREE_CHANGE_NONE                                                                           \
+	{                                                                                          \
+		.userns = -1                                                                       \
+	}
+
+/* True for the errors that a missing or filtered system call gives. */
+bool tree_errno_missing(int errnum);
+bool tree_change_none(const struct tree_change *c);
+
+/* A new mount of the request, detached. On failure e->errnum is the cause. */
+int tree_fs(const struct fs_request *q, struct err *e);
+/* A detached clone; flags: AT_RECURSIVE, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW. -1 with errno. */
+int tree_clone(int dir, const char *path, unsigned flags);
+/* The same with a change applied to it, in one call where the kernel can (6.15). */
+int tree_clone_changed(int dir, const char *path, unsigned flags, const struct tree_change *c);
+/* -1 with errno. Works for attached mounts as well. */
+int tree_set(int tree, const struct tree_change *c);
+/* Moves the tree onto the target; -1 with errno. */
+int tree_attach(int tree, int target);
+
+/* By mount(2). target is the destination's O_PATH descriptor; what is mounted on it has to be
+ * opened again by the caller. -1 with errno. */
+int old_fs(const struct fs_request *q, int target);
+int old_bind(const char *source, int target, bool rec);
+/* Changes an attached mount, whose descriptor this must be, and reads the flags back. A recursive
+ * change of attributes is refused (EOPNOTSUPP): mount(2) cannot do it. -1 with errno. */
+int old_set(int mount, const struct tree_change *c);
+/* Reads the flags of a mount back: -1 with EOPNOTSUPP if one of attr is not set. */
+int old_verify(int mount, uint64_t attr);
+/* Changes the superblock (remount). -1 with errno. */
+int old_reconfigure(const struct mount_plan *m, int mount);
+/* The same by fspick(2), with old_reconfigure as the fallback. */
+int tree_reconfigure(const struct mount_plan *m, int mount, struct err *e);
