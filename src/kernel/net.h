@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Network devices (netdevice(7), rtnetlink(7)). */
+#pragma once
+
+struct err;
+
+/* Brings up lo of the current network namespace. */
+int net_loopback_up(struct err *e);
+
+/* Moves device name of the runtime's network namespace into the one of ns, a descriptor; there it is
+ * called new_name (NULL or "": the same), keeps its permanent addresses, and is up
+ * (config-linux.md, "Network Devices"). Runs in the runtime; does not change its namespace for
+ * longer than the call. */
+int net_device_move(const char *name, const char *new_name, int ns, struct err *e);
