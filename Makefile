@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all install clean distclean help FORCE
+.PHONY: all install dist clean distclean help FORCE
 all:
 
 # These install packages first, call make again, or clean: they need no configuration.
@@ -124,6 +124,8 @@ install: all
 	$(call put,644,$(datadir)/fish/vendor_completions.d,$(wildcard contrib/completion/davit.fish))
 
 -include $(patsubst %.o,%.d,$(oci_o) $(lib_o) $(cli_o) $(addsuffix .o,$(unit) $(fuzz)))
+dist:
+	git archive --prefix=davit-$(VERSION)/ -o davit-$(VERSION).tar.gz HEAD
 clean:
 	rm -rf build build-* davit
 distclean: clean
@@ -137,6 +139,7 @@ help:
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer
 #: make demo              shows two containers
 #: make format            clang-format on all C files
+#: make dist              davit-VERSION.tar.gz of what is committed
 #: make install DESTDIR=  see ./configure --help for the directories
 #:
 #: SAN=1 address and undefined sanitizers; STATIC=0 shared libraries; CC=clang; WERROR=1; V=1 shows commands;

@@ -25,6 +25,7 @@ look() {
 	# shellcheck disable=SC2016  # eval expands it
 	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
 	[ "$what" = test ] || return 0
+	want 'command -v git' git
 	want 'command -v clang' clang
 	# shellcheck disable=SC2016  # eval expands it
 	want 'ls "$(clang -print-runtime-dir)" | grep -q fuzzer' libclang-rt-dev

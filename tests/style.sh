@@ -154,7 +154,8 @@ format() {
 }
 
 spelling() {
-	git ls-files -co --exclude-standard | grep -v '^COPYING' | xargs -r codespell
+	list=$(git -c safe.directory="$PWD" ls-files -co --exclude-standard | grep -v '^COPYING')
+	if [ -n "$list" ]; then codespell $list; else echo "git knows no files"; fi
 }
 
 pages() {
