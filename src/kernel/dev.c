@@ -197,6 +197,21 @@ static int defaults_make(const struct rootfs_plan *p, int dev, struct err *e)
 	return 0;
 }
 
+/* The host's multiplexer, in a device directory copied from it, would lead to the host's
+ * terminals; a link that is right already may be on a file system that is not ours to write. */
+static int ptmx_replace(int dev, struct err *e)
+{
+	static const char target[] = "pts/ptmx";
+	char there[sizeof(target) + 1];
+	ssize_t n = readlinkat(dev, "ptmx", there, sizeof(there));
+
+	if (n == sizeof(target) - 1 && memcmp(there, target, sizeof(target) - 1) == 0)
+		return 0;
+	if (unlinkat(dev, "ptmx", 0) < 0)
+		return fail(e, errno, "replace \"/dev/ptmx\"");
+	return path_symlink(target, dev, "ptmx", e);
+}
+
 static int links_make(int dev, struct err *e)
 {
 	for (size_t i = 0; i < COUNT(links); i++)
@@ -204,13 +219,7 @@ static int links_make(int dev, struct err *e)
 			return -1;
 	if (path_symlink("pts/ptmx", dev, "ptmx", e) == 0)
 		return 0;
-	if (e->errnum != EEXIST)
-		return -1;
-	/* The host's multiplexer, in a device directory copied from it, would lead to its
-	 * terminals. */
-	if (unlinkat(dev, "ptmx", 0) < 0)
-		return fail(e, errno, "replace \"/dev/ptmx\"");
-	return path_symlink("pts/ptmx", dev, "ptmx", e);
+	return e->errnum == EEXIST ? ptmx_replace(dev, e) : -1;
 }
 
 static int device_make(const struct oci_device *d, const struct rootfs_plan *p,

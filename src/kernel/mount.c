@@ -182,18 +182,19 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 	struct fs_request rw = *q;
 	autofd mount = -1;
 
-	if (source >= 0)
+	/* mount(2) has one flag for mount and superblock: unless both are meant, set it later. */
+	if (source >= 0 || !q->sb_readonly) {
 		rw.attr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		c.set = q->attr & MOUNT_ATTR_RDONLY;
+	}
 	if (old_fs(&rw, target) < 0)
 		return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
 		            m->dest);
 	mount = path_open(r->root, m->dest, O_PATH, e);
 	if (mount < 0)
 		return -1;
-	if (source >= 0) {
+	if (source >= 0)
 		TRY(copyup_tree(source, mount, m->dest, e));
-		c.set = q->attr & MOUNT_ATTR_RDONLY;
-	}
 	if (old_set(mount, &c) < 0 || old_verify(mount, q->attr) < 0)
 		return fail(e, errno, "set the flags of \"%s\"", m->dest);
 	TRY(fs_label(m, p, mount, e));
@@ -247,6 +248,7 @@ static int fs_bind_substitute(const struct mount_plan *m, const struct rootfs_pl
 	          bind.source);
 	bind.type = "bind";
 	bind.flags = MOUNT_BIND | MOUNT_REC;
+	bind.attr_rec.set |= m->attr.set;
 	/* The host's cgroups are below /sys: nothing of it is to be written to. */
 	if (type_is(m, "sysfs"))
 		bind.attr_rec.set |= MOUNT_ATTR_RDONLY;

@@ -196,23 +196,22 @@ static int bind_attach(const struct mount_plan *m, struct rootfs *r, int tree, s
 
 int bind_apply(const struct mount_plan *m, struct rootfs *r, int given, struct err *e)
 {
-	autofd own = -1;
 	char link[PATH_MAX];
-	int errnum;
+	autofd own = -1;
 
-	if (given >= 0)
-		return bind_attach(m, r, given, e);
-	if (source_link(m, link))
+	if (given < 0 && source_link(m, link))
 		return link_make(m, r, link, e);
-	if (r->old_api)
+	if (given < 0 && r->old_api)
 		return bind_old(m, r, e);
-	own = bind_clone(m, 0, -1);
-	if (own < 0 && !tree_errno_missing(errno))
-		return bind_fail(m, errno, e);
-	if (own >= 0 && bind_attach(m, r, own, e) == 0)
+	if (given < 0) {
+		own = bind_clone(m, 0, -1);
+		if (own < 0 && !tree_errno_missing(errno))
+			return bind_fail(m, errno, e);
+		given = own;
+	}
+	if (given >= 0 && bind_attach(m, r, given, e) == 0)
 		return 0;
-	errnum = own < 0 ? errno : e->errnum;
-	if (!tree_errno_missing(errnum))
+	if (given >= 0 && !tree_errno_missing(e->errnum))
 		return -1;
 	return bind_old(m, r, e);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The change of root: pivot_root(2), or moving the root over "/" where that cannot be. */
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/sys.h"
 #include "kernel/rootfs.h"
 
@@ -33,30 +35,38 @@ static int pivot_move(const struct rootfs_plan *p, const struct rootfs *r, struc
 	return pivot_chroot(p, e);
 }
 
-int rootfs_pivot(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+/* Unmounts the old root, which is stacked on the new one: umount2(2) finds it by ".". */
+static int pivot_detach(const struct rootfs_plan *p, int old, struct err *e)
 {
-	if (!(p->own_ns & CLONE_NEWNS)) {
-		if (fchdir(r->root) < 0)
-			return fail(e, errno, "enter \"%s\"", p->path);
-		return pivot_chroot(p, e);
-	}
-	if (p->no_pivot)
-		return pivot_move(p, r, e);
-	if (fchdir(r->root) < 0)
-		return fail(e, errno, "enter \"%s\"", p->path);
-	/* The old root is stacked on the new one, where "." finds it: no directory is needed
-	 * for it. */
-	if (sys_pivot_root(".", ".") < 0) {
-		if (errno == EINVAL)
-			return pivot_move(p, r, e); /* the first root of the kernel: a ramdisk */
-		return fail(e, errno, "pivot the root to \"%s\"", p->path);
-	}
 	/* Where the host's mounts kept their peers, the unmount must not reach those. */
-	if (p->propagation & MS_SHARED && mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+	if (old >= 0 && (fchdir(old) < 0 || mount(NULL, ".", NULL, MS_REC | MS_SLAVE, NULL) < 0))
 		return fail(e, errno, "cut the propagation of the old root");
 	if (umount2(".", MNT_DETACH) < 0)
-		return fail(e, errno, "unmount the old root");
+		return fail(e, errno, "unmount the old root, with \"%s\" below it", p->path);
 	if (chdir("/") < 0)
 		return fail(e, errno, "enter the root");
 	return 0;
+}
+
+int rootfs_pivot(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+{
+	autofd old = -1;
+
+	if (p->no_pivot && p->own_ns & CLONE_NEWNS)
+		return pivot_move(p, r, e);
+	if (p->propagation & MS_SHARED) {
+		old = fd_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, e);
+		if (old < 0)
+			return -1;
+	}
+	if (fchdir(r->root) < 0)
+		return fail(e, errno, "enter \"%s\"", p->path);
+	if (!(p->own_ns & CLONE_NEWNS))
+		return pivot_chroot(p, e);
+	/* With the old root put on the new one no directory is needed for it. */
+	if (sys_pivot_root(".", ".") == 0)
+		return pivot_detach(p, old, e);
+	if (errno == EINVAL)
+		return pivot_move(p, r, e); /* the first root of the kernel: a ramdisk */
+	return fail(e, errno, "pivot the root to \"%s\"", p->path);
 }

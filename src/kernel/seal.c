@@ -109,7 +109,8 @@ static int mask_dir_old(const struct rootfs *r, const char *path, struct err *e)
 {
 	autofd fd = -1;
 
-	if (mount("tmpfs", path, "tmpfs", MS_RDONLY, "nr_blocks=1,nr_inodes=1") < 0)
+	if (mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+	          "nr_blocks=1,nr_inodes=1") < 0)
 		return fail(e, errno, "mask \"%s\"", path);
 	fd = path_open(r->root, path, O_PATH, e);
 	if (fd < 0)
