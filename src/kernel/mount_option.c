@@ -307,7 +307,7 @@ static int source_finish(const struct oci_mount *m, const struct mount_parse *p,
 		            out->dest);
 	}
 	out->type = "bind";
-	if (out->n_data)
+	if (out->data && out->n_data)
 		log_debug("mount on \"%s\": \"%s\" means nothing to a bind mount", out->dest,
 		          out->data[0]);
 	out->n_data = 0;
