@@ -5,7 +5,7 @@
  * system calls only. Where the two differ on purpose (see seccomp_compile.h) the reason is there.
  *
  * Order of use. In the runtime: seccomp_prepare (or seccomp_decode), then seccomp_save for later
- * `exec`s. In init: seccomp_load, with no_new_privs as the last thing before execve(2), else while
+ * `exec`s. In init: seccomp_install, with no_new_privs as the last thing before execve(2), else while
  * CAP_SYS_ADMIN is still there. A profile with SCMP_ACT_NOTIFY needs the mailbox at the end.
  * seccomp(2), config-linux.md "Seccomp". */
 #pragma once
@@ -62,7 +62,7 @@ int seccomp_from_bytes(const void *data, size_t len, struct seccomp_program *out
 /* Installs the filter in the calling process (single-threaded).
  * Needs: no_new_privs, or CAP_SYS_ADMIN in its user namespace. Returns the listener's descriptor
  * if p->notify, else 0; -1 on error. After it the caller must use only what the profile allows. */
-int seccomp_load(const struct seccomp_program *p, struct err *e);
+int seccomp_install(const struct seccomp_program *p, struct err *e);
 
 /* ---- The listener (p->notify).
  *
@@ -78,9 +78,10 @@ struct seccomp_mail {
 /* One shared page, zeroed; NULL with e filled. Unmap with munmap(mail, sizeof *mail) or exit. */
 struct seccomp_mail *seccomp_mail_new(struct err *e);
 
-/* init: seccomp_load, then posts the outcome and waits without a system call until the runtime has
+/* init: seccomp_install, then posts the outcome and waits without a system call until the runtime has
  * taken the listener (about 20 s at most). The listener stays open, close-on-exec. */
-int seccomp_load_posted(const struct seccomp_program *p, struct seccomp_mail *mail, struct err *e);
+int seccomp_install_posted(const struct seccomp_program *p, struct seccomp_mail *mail,
+                           struct err *e);
 
 /* runtime: waits for the post (timeout_ms; fails at once when init is gone) and returns its own
  * copy of the listener; releases init. When init's load failed, e tells why (init fails as well). */
