@@ -169,9 +169,11 @@ static int target_real(const struct mount_plan *m, struct rootfs *r, struct err 
 {
 	int fd = path_open_nofollow(r->root, m->dest, O_PATH | O_DIRECTORY, e);
 
-	if (fd < 0 && (e->errnum == ELOOP || e->errnum == ENOTDIR))
-		return fail(e, e->errnum, "mount \"%s\" on \"%s\": it must be a real directory",
-		            m->type, m->dest);
+	if (fd < 0 && (e->errnum == ELOOP || e->errnum == ENOTDIR)) {
+		fail(e, e->errnum, "mount \"%s\" on \"%s\": it must be a real directory", m->type,
+		     m->dest);
+		return fail_hint(e, "put a directory in place of the link in the root file system");
+	}
 	return fd;
 }
 
