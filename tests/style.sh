@@ -125,20 +125,31 @@ static_calls() {
 }
 
 library_calls() {
-	calls 'v?f?printf|puts|putchar|perror|exit|errx?|warnx?' $(echo "$sources" | grep -vE '^src/(cli|helper)/')
+	calls 'v?printf|puts|putchar|perror|exit|errx?|warnx?' $(echo "$sources" | grep -vE '^src/(cli|helper)/')
+	code $(echo "$sources" | grep -vE '^src/(cli|helper)/') | grep -E '[^a-z_](stdout|stderr)[^a-z_]'
 }
 
 # Paths inside a container go through base/path.h. Who uses the system calls directly, and why:
 path_users() {
 	cat <<'END'
-src/base/path.c       is that module
-src/base/walk.c       the fallback of that module
-src/base/sys.h        the calls themselves
-src/base/fd.c         files of the host by an absolute path
-src/base/err.c        the log file, named by the caller
-src/helper/systemd.c  runs on the host
-src/kernel/dev.c      owners of nodes by the opened directory and a name without "/"
+src/base/path.c            is that module
+src/base/walk.c            the fallback of that module
+src/base/sys.h             the calls themselves
+src/base/fd.c              files of the host by an absolute path
+src/base/err.c             the log file, named by the caller
+src/helper/systemd.c       runs on the host
+src/kernel/dev.c           owners of nodes, by the opened directory and a name without "/"
 src/kernel/mount_copyup.c  the same
+src/kernel/cgroup_dir.c    the host's cgroup file systems
+src/kernel/cgroup_make.c   the same
+src/kernel/cgroup_v2.c     the same
+src/kernel/seccomp_cache.c davit's own directory of compiled filters
+src/kernel/seccomp_file.c  the same
+src/kernel/exe.c           the running program, through /proc/self/exe
+src/kernel/ns.c            namespaces of the host, named by the configuration
+src/run/state.c            davit's own state directory
+src/run/rows_runtime.c     the pid file, named by the caller
+src/run/spawn.c            /proc/self of a process that has not entered the container
 END
 }
 
