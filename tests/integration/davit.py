@@ -36,12 +36,12 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 TIMEOUT = 20  # seconds for one command
 libc = ctypes.CDLL(None, use_errno=True)
 
-CLONE_NEWNS = 0x00020000
+CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC = (
     1, 2, 4, 8, 32, 4096, 8192, 16384)
 MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED = 1 << 17, 1 << 18, 1 << 19, 1 << 20
 MNT_DETACH = 2
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 @atexit.register
@@ -73,7 +73,7 @@ def find_davit():
 
 DAVIT = find_davit()
 NAME = os.path.basename(DAVIT)
-TAG = f"dvt{os.getpid()}"  # part of every id, path and cgroup that the tests make
+TAG = "dvt" + os.urandom(4).hex()  # part of every id, path and cgroup that the tests make
 work = tempfile.mkdtemp(prefix=f"davit-{TAG}-")  # of this run; removed at exit
 root = os.path.join(work, "state")  # the runtime's state directory
 _counter = 0
@@ -810,16 +810,27 @@ def test(what, limit=60, needs_root=True):
 
 
 def host_setup():
-    """Own mount namespace with shared mounts (as on most hosts), and a state directory."""
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    """Own namespaces and a state directory.
+
+    Mounts are shared, as on most hosts. The pid namespace keeps a runtime that kills too much from
+    killing the host; its first process, which is us, inherits all orphans.
+    """
     os.umask(0o022)
     os.chmod(work, 0o755)
     os.mkdir(root, 0o700)
     if os.geteuid() != 0:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         return
-    if libc.unshare(CLONE_NEWNS) < 0:
-        raise OSError(ctypes.get_errno(), "unshare of the mount namespace")
+    if libc.unshare(CLONE_NEWNS | CLONE_NEWPID) < 0:
+        raise OSError(ctypes.get_errno(), "unshare of the mount and pid namespaces")
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        sys.exit(code if code >= 0 else 128 - code)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     if NAME == "crun":
         hugetlb_setup()
     mount(None, "/", None, MS_REC | MS_SHARED)
