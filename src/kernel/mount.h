@@ -30,7 +30,8 @@ enum {
 	MOUNT_COPY_SYMLINK = 1 << 7,  /* copy-symlink: a source that is a link is made anew */
 	MOUNT_SRC_NOFOLLOW = 1 << 8,  /* src-nofollow */
 	MOUNT_DEST_NOFOLLOW = 1 << 9, /* dest-nofollow */
-	MOUNT_IVERSION = 1 << 10      /* only mount(2) can say it */
+	MOUNT_IVERSION = 1 << 10,     /* only mount(2) can say it */
+	MOUNT_DEST_NEW = 1 << 11      /* nothing is there yet (never from an option) */
 };
 
 /* MOUNT_ATTR_* to set and to clear; clear is done first. */

@@ -183,7 +183,8 @@ static int bind_attach(const struct mount_plan *m, struct rootfs *r, int tree, s
 	if (mount_dest_is(m->dest, "/proc") && !path_is_fs(tree, PROC_SUPER_MAGIC))
 		return fail(e, 0, "bind mount \"%s\" on \"%s\": the source is not a procfs",
 		            m->source, m->dest);
-	target = mount_target_open(m, r, TARGET_LIKE, tree, NULL, e);
+	target = mount_target_open(m, r, m->flags & MOUNT_DEST_NEW ? TARGET_DIR : TARGET_LIKE, tree,
+	                           NULL, e);
 	if (target < 0)
 		return -1;
 	if (tree_attach(tree, target) == 0)

@@ -27,7 +27,7 @@ static int group_bind(const struct mount_plan *m, const struct cgroup_mount *c, 
 	bind.type = "bind";
 	bind.source = c->host_path;
 	bind.dest = dest;
-	bind.flags = MOUNT_BIND;
+	bind.flags = MOUNT_BIND | (m->flags & MOUNT_DEST_NEW);
 	return bind_apply(&bind, r, -1, e);
 }
 
@@ -51,7 +51,7 @@ static int group_mount(const struct mount_plan *m, const struct rootfs_plan *p,
 	fresh.type = type;
 	fresh.source = *m->source ? m->source : "cgroup";
 	fresh.dest = dest;
-	fresh.flags = 0;
+	fresh.flags = m->flags & MOUNT_DEST_NEW;
 	fresh.data = data;
 	fresh.n_data = n;
 	return fs_apply(&fresh, p, r, e);
@@ -111,10 +111,12 @@ static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan 
                            struct err *e)
 {
 	struct rootfs in_holder = *r;
+	struct mount_plan below = *m;
 	int rc;
 
 	in_holder.root = holder;
-	rc = group_apply(m, p, c, c->name, &in_holder, e);
+	below.flags |= MOUNT_DEST_NEW;
+	rc = group_apply(&below, p, c, c->name, &in_holder, e);
 	r->old_api = in_holder.old_api;
 	for (const char *const *l = c->links; rc == 0 && l && *l; l++)
 		rc = path_symlink(c->name, holder, *l, e);

@@ -143,24 +143,38 @@ static int target_check(const struct mount_plan *m, const struct rootfs *r, int 
 	            m->type, m->dest);
 }
 
+/* The common case in few calls: only the last directory is missing. */
+static int target_mkdir(const struct mount_plan *m, struct rootfs *r, struct err *e)
+{
+	char name[256];
+	autofd parent = -1;
+
+	if (!strchr(m->dest, '/'))
+		return path_try_mkdir(r->root, m->dest, 0755);
+	parent = path_parent(r->root, m->dest, false, name, e);
+	return parent < 0 ? -1 : path_try_mkdir(parent, name, 0755);
+}
+
 static int target_make(const struct mount_plan *m, struct rootfs *r, enum target_kind kind,
                        int tree, struct err *e)
 {
 	struct stat st;
-	int fd;
+	int fd = -1;
 
 	if (kind == TARGET_LIKE) {
 		if (fstat(tree, &st) < 0)
 			return fail(e, errno, "examine the source \"%s\"", m->source);
 		kind = S_ISDIR(st.st_mode) ? TARGET_DIR : TARGET_FILE;
 	}
-	fd = kind == TARGET_DIR ? path_mkdirs(r->root, m->dest, 0755, e)
-	                        : path_mkfile(r->root, m->dest, 0755, e);
-	if (fd < 0) {
-		fail_prefix(e, "make the destination \"%s\"", m->dest);
-		return path_blame(r->root, "destination", m->dest, e);
-	}
-	return fd;
+	if (kind == TARGET_DIR)
+		fd = target_mkdir(m, r, e);
+	if (fd < 0)
+		fd = kind == TARGET_DIR ? path_mkdirs(r->root, m->dest, 0755, e)
+		                        : path_mkfile(r->root, m->dest, 0755, e);
+	if (fd >= 0)
+		return fd;
+	fail_prefix(e, "make the destination \"%s\"", m->dest);
+	return path_blame(r->root, "destination", m->dest, e);
 }
 
 /* The destination of procfs and sysfs: what is below them must be where everybody looks for
@@ -177,34 +191,39 @@ static int target_real(const struct mount_plan *m, struct rootfs *r, struct err 
 	return fd;
 }
 
+/* What is there; -1 with e filled, whose errnum is ENOENT if there is nothing. */
+static int target_find(const struct mount_plan *m, struct rootfs *r, struct err *e)
+{
+	int fd;
+
+	if (type_is_proc(m) || strcmp(m->type, "sysfs") == 0)
+		return target_real(m, r, e);
+	if (m->flags & MOUNT_DEST_NOFOLLOW)
+		return path_open_nofollow(r->root, m->dest, O_PATH, e);
+	fd = path_try_open(r->root, m->dest, O_PATH);
+	if (fd < 0)
+		return fail(e, errno, "open the destination \"%s\"", m->dest);
+	return fd;
+}
+
 int mount_target_open(const struct mount_plan *m, struct rootfs *r, enum target_kind kind, int tree,
                       bool *made, struct err *e)
 {
-	bool real = type_is_proc(m) || strcmp(m->type, "sysfs") == 0;
 	autofd fd = -1;
 
 	if (made)
 		*made = false;
-	if (real)
-		fd = target_real(m, r, e);
-	else if (kind == TARGET_DIR && !made && !(m->flags & MOUNT_DEST_NOFOLLOW))
-		fd = -1, errno = ENOENT; /* path_mkdirs opens what is there, too */
-	else if (m->flags & MOUNT_DEST_NOFOLLOW)
-		fd = path_open_nofollow(r->root, m->dest, O_PATH, e);
-	else
-		fd = path_try_open(r->root, m->dest, O_PATH);
-	if (fd < 0 && (real || m->flags & MOUNT_DEST_NOFOLLOW ? e->errnum : errno) != ENOENT) {
-		if (!real && !(m->flags & MOUNT_DEST_NOFOLLOW))
-			fail(e, errno, "open the destination \"%s\"", m->dest);
+	if (m->flags & MOUNT_DEST_NEW)
+		return target_make(m, r, kind, tree, e);
+	fd = target_find(m, r, e);
+	if (fd >= 0) {
+		TRY(target_check(m, r, fd, e));
+		return take_fd(&fd);
+	}
+	if (e->errnum != ENOENT)
 		return path_blame(r->root, "destination", m->dest, e);
-	}
-	if (fd < 0) {
-		fd = target_make(m, r, kind, tree, e);
-		if (fd < 0)
-			return -1;
-		if (made)
-			*made = true;
-	}
-	TRY(target_check(m, r, fd, e));
-	return take_fd(&fd);
+	if (made)
+		*made = true;
+	/* Nothing can be made in a procfs: what is new needs no check. */
+	return target_make(m, r, kind, tree, e);
 }

@@ -43,7 +43,7 @@ static int pivot_detach(const struct rootfs_plan *p, int old, struct err *e)
 		return fail(e, errno, "cut the propagation of the old root");
 	if (umount2(".", MNT_DETACH) < 0)
 		return fail(e, errno, "unmount the old root, with \"%s\" below it", p->path);
-	if (chdir("/") < 0)
+	if (old >= 0 && chdir("/") < 0) /* else it is there already */
 		return fail(e, errno, "enter the root");
 	return 0;
 }

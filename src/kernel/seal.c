@@ -132,7 +132,7 @@ static int mask_dir_make(const struct rootfs_plan *p, struct err *e)
 	const struct mount_plan m = {.dest = "masked paths", .data = data, .n_data = 2};
 	const struct fs_request q = {.m = &m,
 	                             .type = "tmpfs",
-	                             .source = "tmpfs",
+	                             .source = "",
 	                             .attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
 	                                     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
 	                             .label = p->label,
