@@ -27,12 +27,15 @@ int term_adopt(int pty, struct err *e);
 struct term_relay {
 	int master, signals; /* signalfd: SIGWINCH copies the window size */
 	struct termios saved;
-	bool raw;            /* the caller's stdin is in raw mode: saved is restored at the end */
+	bool raw; /* the caller's stdin is in raw mode: saved is restored at the end */
 	bool in_open, out_open;
 	char to[8192], from[8192];
 	size_t to_len, from_len;
 };
-#define TERM_RELAY_NONE {.master = -1, .signals = -1}
+#define TERM_RELAY_NONE                                                                            \
+	{                                                                                          \
+		.master = -1, .signals = -1                                                        \
+	}
 
 /* Puts the caller's stdin into raw mode if it is a terminal, copies its size to master. */
 int term_relay_begin(struct term_relay *r, int master, int signals, struct err *e);

@@ -89,10 +89,12 @@ static void print_caps(void)
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
 			ambient |= 1ULL << cap;
 	}
-	say("cap_eff=%016llx", (unsigned long long)data[0].effective | (unsigned long long)data[1].effective << 32);
-	say("cap_prm=%016llx", (unsigned long long)data[0].permitted | (unsigned long long)data[1].permitted << 32);
-	say("cap_inh=%016llx",
-	    (unsigned long long)data[0].inheritable | (unsigned long long)data[1].inheritable << 32);
+	say("cap_eff=%016llx",
+	    (unsigned long long)data[0].effective | (unsigned long long)data[1].effective << 32);
+	say("cap_prm=%016llx",
+	    (unsigned long long)data[0].permitted | (unsigned long long)data[1].permitted << 32);
+	say("cap_inh=%016llx", (unsigned long long)data[0].inheritable |
+	                               (unsigned long long)data[1].inheritable << 32);
 	say("cap_bnd=%016llx", (unsigned long long)bounding);
 	say("cap_amb=%016llx", (unsigned long long)ambient);
 }
@@ -109,7 +111,8 @@ static void print_signals(void)
 
 	for (int sig = 1; sig <= 64; sig++) {
 		memset(&act, 0, sizeof(act));
-		if (syscall(SYS_rt_sigaction, sig, NULL, &act, 8) == 0 && act.handler == (void *)SIG_IGN)
+		if (syscall(SYS_rt_sigaction, sig, NULL, &act, 8) == 0 &&
+		    act.handler == (void *)SIG_IGN)
 			ignored |= 1ULL << (sig - 1);
 	}
 	syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, 8);
@@ -144,8 +147,16 @@ static int cmd_status(char **arg)
 	say("nnp=%d", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
 	say("seccomp=%d", prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
 	say("dumpable=%d", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
-	say("subreaper=%d", ({ int v = 0; prctl(PR_GET_CHILD_SUBREAPER, &v, 0, 0, 0); v; }));
-	say("pdeathsig=%d", ({ int v = 0; prctl(PR_GET_PDEATHSIG, &v, 0, 0, 0); v; }));
+	say("subreaper=%d", ({
+		    int v = 0;
+		    prctl(PR_GET_CHILD_SUBREAPER, &v, 0, 0, 0);
+		    v;
+	    }));
+	say("pdeathsig=%d", ({
+		    int v = 0;
+		    prctl(PR_GET_PDEATHSIG, &v, 0, 0, 0);
+		    v;
+	    }));
 	say("securebits=%d", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
 	char comm[32] = "";
 	prctl(PR_GET_NAME, comm, 0, 0, 0);
@@ -234,7 +245,8 @@ static int cmd_fds(char **arg)
 
 static int cmd_ns(char **arg)
 {
-	static const char *names[] = {"cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts", NULL};
+	static const char *names[] = {"cgroup", "ipc",  "mnt", "net", "pid",
+	                              "time",   "user", "uts", NULL};
 	char link[64], target[256];
 
 	(void)arg;
@@ -252,28 +264,31 @@ static int cmd_rlimits(char **arg)
 	static const struct {
 		const char *name;
 		int what;
-	} limits[] = {{"AS", RLIMIT_AS},
-	              {"CORE", RLIMIT_CORE},
-	              {"CPU", RLIMIT_CPU},
-	              {"DATA", RLIMIT_DATA},
-	              {"FSIZE", RLIMIT_FSIZE},
-	              {"LOCKS", RLIMIT_LOCKS},
-	              {"MEMLOCK", RLIMIT_MEMLOCK},
-	              {"MSGQUEUE", RLIMIT_MSGQUEUE},
-	              {"NICE", RLIMIT_NICE},
-	              {"NOFILE", RLIMIT_NOFILE},
-	              {"NPROC", RLIMIT_NPROC},
-	              {"RSS", RLIMIT_RSS},
-	              {"RTPRIO", RLIMIT_RTPRIO},
-	              {"RTTIME", RLIMIT_RTTIME},
-	              {"SIGPENDING", RLIMIT_SIGPENDING},
-	              {"STACK", RLIMIT_STACK}};
+	} limits[] = {
+		{"AS",         RLIMIT_AS        },
+		{"CORE",       RLIMIT_CORE      },
+		{"CPU",        RLIMIT_CPU       },
+		{"DATA",       RLIMIT_DATA      },
+		{"FSIZE",      RLIMIT_FSIZE     },
+		{"LOCKS",      RLIMIT_LOCKS     },
+		{"MEMLOCK",    RLIMIT_MEMLOCK   },
+		{"MSGQUEUE",   RLIMIT_MSGQUEUE  },
+		{"NICE",       RLIMIT_NICE      },
+		{"NOFILE",     RLIMIT_NOFILE    },
+		{"NPROC",      RLIMIT_NPROC     },
+		{"RSS",        RLIMIT_RSS       },
+		{"RTPRIO",     RLIMIT_RTPRIO    },
+		{"RTTIME",     RLIMIT_RTTIME    },
+		{"SIGPENDING", RLIMIT_SIGPENDING},
+		{"STACK",      RLIMIT_STACK     }
+        };
 
 	(void)arg;
 	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
 		struct rlimit r;
 		if (getrlimit(limits[i].what, &r) == 0)
-			say("rlimit_%s=%lld %lld", limits[i].name, (long long)r.rlim_cur, (long long)r.rlim_max);
+			say("rlimit_%s=%lld %lld", limits[i].name, (long long)r.rlim_cur,
+			    (long long)r.rlim_max);
 	}
 	return 0;
 }
@@ -419,10 +434,11 @@ static int cmd_stat(char **arg)
 			ssize_t n = readlink(*arg, target, sizeof(target) - 1);
 			target[n < 0 ? 0 : n] = 0;
 		}
-		say("stat:%s=type=%s mode=%04o uid=%u gid=%u rdev=%u:%u size=%lld ino=%llu dev=%u:%u target=%s",
-		    *arg, type_name(st.st_mode), st.st_mode & 07777, st.st_uid, st.st_gid, major(st.st_rdev),
-		    minor(st.st_rdev), (long long)st.st_size, (unsigned long long)st.st_ino, major(st.st_dev),
-		    minor(st.st_dev), target);
+		say("stat:%s=type=%s mode=%04o uid=%u gid=%u rdev=%u:%u size=%lld ino=%llu "
+		    "dev=%u:%u target=%s",
+		    *arg, type_name(st.st_mode), st.st_mode & 07777, st.st_uid, st.st_gid,
+		    major(st.st_rdev), minor(st.st_rdev), (long long)st.st_size,
+		    (unsigned long long)st.st_ino, major(st.st_dev), minor(st.st_dev), target);
 	}
 	return 0;
 }
@@ -434,8 +450,9 @@ static int cmd_statfs(char **arg)
 		if (statfs(*arg, &s) < 0)
 			say("statfs:%s=%s", *arg, errname(errno));
 		else
-			say("statfs:%s=type=%#lx flags=%#lx size=%llu files=%llu", *arg, (unsigned long)s.f_type,
-			    (unsigned long)s.f_flags, (unsigned long long)s.f_blocks * s.f_bsize,
+			say("statfs:%s=type=%#lx flags=%#lx size=%llu files=%llu", *arg,
+			    (unsigned long)s.f_type, (unsigned long)s.f_flags,
+			    (unsigned long long)s.f_blocks * s.f_bsize,
 			    (unsigned long long)s.f_files);
 	}
 	return 0;
@@ -560,7 +577,10 @@ static int cmd_mknod(char **arg)
 {
 	if (!arg[0] || !arg[1] || !arg[2] || !arg[3])
 		return 2;
-	mode_t type = *arg[1] == 'c' ? S_IFCHR : *arg[1] == 'b' ? S_IFBLK : *arg[1] == 'p' ? S_IFIFO : S_IFREG;
+	mode_t type = *arg[1] == 'c'   ? S_IFCHR
+	              : *arg[1] == 'b' ? S_IFBLK
+	              : *arg[1] == 'p' ? S_IFIFO
+	                               : S_IFREG;
 	int rc = mknod(arg[0], type | 0666, makedev(atoi(arg[2]), atoi(arg[3])));
 	say("mknod:%s=%s", arg[0], result(rc));
 	return 0;
@@ -787,28 +807,28 @@ static const struct {
 	const char *name;
 	long nr;
 } calls[] = {
-	{"getcwd", SYS_getcwd},
-	{"getpid", SYS_getpid},
-	{"getppid", SYS_getppid},
-	{"getuid", SYS_getuid},
+	{"getcwd",      SYS_getcwd     },
+	{"getpid",      SYS_getpid     },
+	{"getppid",     SYS_getppid    },
+	{"getuid",      SYS_getuid     },
 	{"getpriority", SYS_getpriority},
-	{"setns", SYS_setns},
-	{"unshare", SYS_unshare},
+	{"setns",       SYS_setns      },
+	{"unshare",     SYS_unshare    },
 	{"sethostname", SYS_sethostname},
-	{"sync", SYS_sync},
+	{"sync",        SYS_sync       },
 	{"personality", SYS_personality},
-	{"mkdirat", SYS_mkdirat},
-	{"uname", SYS_uname},
-	{"umask", SYS_umask},
-	{"ioctl", SYS_ioctl},
-	{"socket", SYS_socket},
-	{"kill", SYS_kill},
+	{"mkdirat",     SYS_mkdirat    },
+	{"uname",       SYS_uname      },
+	{"umask",       SYS_umask      },
+	{"ioctl",       SYS_ioctl      },
+	{"socket",      SYS_socket     },
+	{"kill",        SYS_kill       },
 	{"sched_yield", SYS_sched_yield},
-	{"getpgid", SYS_getpgid},
-	{"getsid", SYS_getsid},
-	{"prctl", SYS_prctl},
-	{"keyctl", SYS_keyctl},
-	{"openat2", 437},
+	{"getpgid",     SYS_getpgid    },
+	{"getsid",      SYS_getsid     },
+	{"prctl",       SYS_prctl      },
+	{"keyctl",      SYS_keyctl     },
+	{"openat2",     437            },
 };
 
 /* syscall NAME|NUMBER [ARG...]: numbers only; prints the errno or the value */
@@ -964,7 +984,8 @@ static int cmd_exespy(char **arg)
 			if (st.st_ino != own.st_ino || st.st_dev != own.st_dev) {
 				snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 				int w = open(path, O_WRONLY | O_CLOEXEC);
-				say("exe=%llu %s", (unsigned long long)st.st_ino, w < 0 ? errname(errno) : "WRITABLE");
+				say("exe=%llu %s", (unsigned long long)st.st_ino,
+				    w < 0 ? errname(errno) : "WRITABLE");
 				if (w >= 0)
 					close(w);
 			}
@@ -980,58 +1001,58 @@ static const struct {
 	const char *name;
 	int (*run)(char **arg);
 } commands[] = {
-	{"affinity", cmd_affinity},
-	{"cat", cmd_cat},
-	{"cgroup", cmd_cgroup},
-	{"chown", cmd_chown},
-	{"clock", cmd_clock},
-	{"daemon", cmd_daemon},
-	{"die", cmd_die},
-	{"echo", cmd_echo},
-	{"env", cmd_env},
-	{"exec", cmd_exec},
-	{"exespy", cmd_exespy},
-	{"exit", cmd_exit},
-	{"fds", cmd_fds},
-	{"forks", cmd_forks},
-	{"getenv", cmd_getenv},
-	{"hog", cmd_hog},
-	{"ioprio", cmd_ioprio},
-	{"keyring", cmd_keyring},
-	{"lines", cmd_lines},
-	{"ls", cmd_ls},
-	{"mkdir", cmd_mkdir},
-	{"mknod", cmd_mknod},
-	{"mount", cmd_mount},
-	{"mounts", cmd_mounts},
-	{"notify", cmd_notify},
-	{"ns", cmd_ns},
-	{"oom", cmd_oom},
-	{"open", cmd_open},
-	{"pause", cmd_pause},
-	{"personality", cmd_personality},
-	{"poke", cmd_poke},
-	{"procspy", cmd_procspy},
-	{"read", cmd_read},
-	{"readfd", cmd_readfd},
-	{"rlimits", cmd_rlimits},
-	{"sched", cmd_sched},
-	{"sleep", cmd_sleep},
-	{"spin", cmd_spin},
-	{"stat", cmd_stat},
-	{"statfs", cmd_statfs},
-	{"status", cmd_status},
-	{"stubborn", cmd_stubborn},
-	{"sys32", cmd_sys32},
-	{"syscall", cmd_syscall},
-	{"tiocsti", cmd_tiocsti},
-	{"true", cmd_true},
-	{"tty", cmd_tty},
-	{"umount", cmd_umount},
-	{"unlink", cmd_unlink},
-	{"uts", cmd_uts},
-	{"wait", cmd_wait},
-	{"write", cmd_write},
+	{"affinity",    cmd_affinity   },
+        {"cat",         cmd_cat        },
+        {"cgroup",      cmd_cgroup     },
+	{"chown",       cmd_chown      },
+        {"clock",       cmd_clock      },
+        {"daemon",      cmd_daemon     },
+	{"die",         cmd_die        },
+        {"echo",        cmd_echo       },
+        {"env",         cmd_env        },
+	{"exec",        cmd_exec       },
+        {"exespy",      cmd_exespy     },
+        {"exit",        cmd_exit       },
+	{"fds",         cmd_fds        },
+        {"forks",       cmd_forks      },
+        {"getenv",      cmd_getenv     },
+	{"hog",         cmd_hog        },
+        {"ioprio",      cmd_ioprio     },
+        {"keyring",     cmd_keyring    },
+	{"lines",       cmd_lines      },
+        {"ls",          cmd_ls         },
+        {"mkdir",       cmd_mkdir      },
+	{"mknod",       cmd_mknod      },
+        {"mount",       cmd_mount      },
+        {"mounts",      cmd_mounts     },
+	{"notify",      cmd_notify     },
+        {"ns",          cmd_ns         },
+        {"oom",         cmd_oom        },
+	{"open",        cmd_open       },
+        {"pause",       cmd_pause      },
+        {"personality", cmd_personality},
+	{"poke",        cmd_poke       },
+        {"procspy",     cmd_procspy    },
+        {"read",        cmd_read       },
+	{"readfd",      cmd_readfd     },
+        {"rlimits",     cmd_rlimits    },
+        {"sched",       cmd_sched      },
+	{"sleep",       cmd_sleep      },
+        {"spin",        cmd_spin       },
+        {"stat",        cmd_stat       },
+	{"statfs",      cmd_statfs     },
+        {"status",      cmd_status     },
+        {"stubborn",    cmd_stubborn   },
+	{"sys32",       cmd_sys32      },
+        {"syscall",     cmd_syscall    },
+        {"tiocsti",     cmd_tiocsti    },
+	{"true",        cmd_true       },
+        {"tty",         cmd_tty        },
+        {"umount",      cmd_umount     },
+	{"unlink",      cmd_unlink     },
+        {"uts",         cmd_uts        },
+        {"wait",        cmd_wait       },
+	{"write",       cmd_write      },
 };
 
 int main(int argc, char **argv)
