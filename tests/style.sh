@@ -141,8 +141,6 @@ src/helper/systemd.c       runs on the host
 src/kernel/dev.c           owners of nodes, by the opened directory and a name without "/"
 src/kernel/mount_copyup.c  the same
 src/kernel/cgroup_dir.c    the host's cgroup file systems
-src/kernel/cgroup_make.c   the same
-src/kernel/cgroup_v2.c     the same
 src/kernel/seccomp_cache.c davit's own directory of compiled filters
 src/kernel/seccomp_file.c  the same
 src/kernel/exe.c           the running program, through /proc/self/exe

@@ -10,8 +10,8 @@
  *   cgroup_create      ... making the groups (cgroupfs manager; the scope is made by cgroup_enter)
  *   cgroup_apply       all resource settings and the device rules
  *   cgroup_leaf_fd     for clone3(CLONE_INTO_CGROUP), or
- *   cgroup_enter       moves a process in; with systemd it starts the scope. Needed on version 1 even
- *                      after CLONE_INTO_CGROUP (it skips what has been done then).
+ *   cgroup_enter       moves a process in; with systemd it starts the scope. Needed on version 1
+ *                      after CLONE_INTO_CGROUP too: it skips what has been done then
  *   cgroup_delegate    after init has its cgroup namespace: the leaf, controllers, ownership
  *   ... cgroup_update, cgroup_freeze, cgroup_exec_enter, stats of cgroup_stats.h ...
  *   cgroup_kill, cgroup_remove
@@ -47,18 +47,20 @@ struct cgroup_request {
 	const char *path;                      /* linux.cgroupsPath or NULL */
 	const struct oci_resources *resources; /* linux.resources or NULL */
 	const struct oci_map *annotations; /* config annotations or NULL: those of systemd units and
-	                                        * delegation are read, see cgroup_annotations */
+	                                    * delegation are read, see cgroup_annotations */
 	enum cgroup_manager manager;
-	bool rootless; /* the runtime lacks the host's privilege: euid is not 0, or a user namespace */
-	bool cgroupns;  /* the container gets a new cgroup namespace */
+	bool rootless; /* the runtime lacks the host's privilege: euid is not 0, or a user namespace
+	                */
+	bool cgroupns; /* the container gets a new cgroup namespace */
 	bool cgroup_rw; /* its mounts have a cgroup file system at /sys/fs/cgroup without "ro" */
 	uid_t owner; /* host id of process.user.uid: gets the group on version 2 if both are set and
-	                 * it is not 0; with the delegation annotations: host id of the container's root */
+	              * it is not 0; with the delegation annotations: host id of the container's
+	              * root */
 	gid_t owner_group;
 };
 
-/* The annotations that this module reads, NULL-terminated, for `features`. A trailing '.' stands for
- * a prefix. */
+/* The annotations that this module reads, NULL-terminated, for `features`. A trailing '.' stands
+ * for a prefix. */
 extern const char *const cgroup_annotations[];
 
 struct cgroup_settings;
@@ -139,8 +141,8 @@ int cgroup_create(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
  * caller removes the group. */
 int cgroup_apply(const struct cgroup_plan *p, struct cgroup *cg, struct err *e);
 
-/* A descriptor for clone3(CLONE_INTO_CGROUP), owned by cg; -1 without a unified hierarchy or with the
- * systemd manager before cgroup_enter. Call cgroup_entered() when the clone succeeded. */
+/* A descriptor for clone3(CLONE_INTO_CGROUP), owned by cg; -1 without a unified hierarchy or with
+ * the systemd manager before cgroup_enter. Call cgroup_entered() when the clone succeeded. */
 int cgroup_leaf_fd(struct cgroup *cg);
 void cgroup_entered(struct cgroup *cg);
 
@@ -152,16 +154,17 @@ int cgroup_enter(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, stru
 int cgroup_delegate(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);
 bool cgroup_delegate_wanted(const struct cgroup_plan *p);
 
-/* Applies changed resources to a live container: only values that differ are written; after a failure
- * the old values are back and the error is the first one. annotations may be NULL. */
+/* Applies changed resources to a live container: only values that differ are written; after a
+ * failure the old values are back and the error is the first one. annotations may be NULL. */
 int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *e);
 
-/* Moves a process that joins a container. where: NULL for the container's own group, "PATH" below it,
- * or "CONTROLLER[,CONTROLLER]:PATH". On EBUSY (init moved to a child group) init's group is used. */
+/* Moves a process that joins a container. where: NULL for the container's own group, "PATH" below
+ * it, or "CONTROLLER[,CONTROLLER]:PATH". On EBUSY (init moved to a child group) init's group is
+ * used. */
 int cgroup_exec_enter(struct cgroup *cg, const char *where, pid_t init, pid_t pid, struct err *e);
-/* The descriptor for CLONE_INTO_CGROUP of such a process; the caller owns it. -1 with errnum 0 in e:
- * there is none, use cgroup_exec_enter; -1 with a message: an error. When clone3 answers EBUSY, clone
- * without it and use cgroup_exec_enter. */
+/* The descriptor for CLONE_INTO_CGROUP of such a process; the caller owns it. -1 with errnum 0 in
+ * e: there is none, use cgroup_exec_enter; -1 with a message: an error. When clone3 answers EBUSY,
+ * clone without it and use cgroup_exec_enter. */
 int cgroup_exec_fd(struct cgroup *cg, const char *where, struct err *e);
 
 /* Deadline of each wait below, ms. */
@@ -171,10 +174,12 @@ int cgroup_exec_fd(struct cgroup *cg, const char *where, struct err *e);
  * failed or timed out freeze the group is thawed again. */
 int cgroup_freeze(struct cgroup *cg, struct err *e);
 int cgroup_thaw(struct cgroup *cg, struct err *e);
-/* 1 frozen (or freezing), 0 not, or there are no groups. Never fails: a vanished group is not frozen. */
+/* 1 frozen (or freezing), 0 not, or there are no groups. Never fails: a vanished group is not
+ * frozen. */
 int cgroup_frozen(struct cgroup *cg);
 
-/* Every process in the groups and the groups below them; the caller frees *pids. No groups: none. */
+/* Every process in the groups and the groups below them; the caller frees *pids. No groups: none.
+ */
 int cgroup_pids(struct cgroup *cg, pid_t **pids, size_t *n, struct err *e);
 
 /* Sends sig to every process; SIGKILL uses cgroup.kill and works on frozen groups: it thaws. */

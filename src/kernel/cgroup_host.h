@@ -31,9 +31,7 @@ struct cgroup_host {
 	enum cgroup_mode mode;
 	size_t n;
 	struct cgroup_hier v[CGROUP_HIERS_MAX];
-	char *text; /* what the strings point into */
-	size_t n_extra;
-	char *extra[2 * CGROUP_HIERS_MAX];
+	char *text[2]; /* what the strings point into */
 };
 
 /* Fills h. On a pure version 2 host this is one statfs(2) and `own` stays NULL until

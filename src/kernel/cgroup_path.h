@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Names of groups: cgroupsPath of config.json, systemd's slice:prefix:name, paths below a container's
- * group. Pure text; nothing is looked up. */
+/* Names of groups: cgroupsPath of config.json, systemd's slice:prefix:name, paths below a
+ * container's group. Pure text; nothing is looked up. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,8 +12,8 @@ struct err;
  * The caller frees. */
 char *cgroup_path_clean(const char *path, struct err *e);
 
-/* The group of a container below a hierarchy's mount for the cgroupfs manager. parent is the default
- * parent ("/davit" for root); path may be NULL. The caller frees. */
+/* The group of a container below a hierarchy's mount for the cgroupfs manager. parent is the
+ * default parent ("/davit" for root); path may be NULL. The caller frees. */
 char *cgroup_path_resolve(const char *path, const char *parent, const char *id, struct err *e);
 
 /* A unit of systemd. All three are owned; free with cgroup_unit_free. */
@@ -23,8 +23,9 @@ struct cgroup_unit {
 	char *path;  /* the group below the manager's own: "/system.slice/davit-web.scope" */
 };
 
-/* Makes a unit from "slice:prefix:name" (features: an empty slice is system.slice, or user.slice when
- * rootless; "-" is the root slice; a name that ends in .slice is a slice of its own; NULL or "" means
+/* Makes a unit from "slice:prefix:name" (features: an empty slice is system.slice, or user.slice
+ * when rootless; "-" is the root slice; a name that ends in .slice is a slice of its own; NULL or
+ * "" means
  * ":davit:ID"). */
 int cgroup_unit_parse(const char *path, const char *id, bool rootless, struct cgroup_unit *u,
                       struct err *e);

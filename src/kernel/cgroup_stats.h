@@ -9,7 +9,8 @@
 
 #include "kernel/cgroup.h"
 
-/* Pressure stall information: one line of a *.pressure file. Averages are in hundredths of percent. */
+/* Pressure stall information: one line of a *.pressure file. Averages are in hundredths of percent.
+ */
 struct cgroup_psi_line {
 	uint32_t avg10, avg60, avg300;
 	uint64_t total_us;
@@ -114,8 +115,8 @@ struct cgroup_oom {
 
 /* -1 with an error when the host cannot tell (no memory controller). */
 int cgroup_oom_open(struct cgroup *cg, struct cgroup_oom *o, struct err *e);
-/* After fd was readable: the number of new OOM events (0 for a false alarm), or -1 with errno ENODEV
- * when the group is gone. */
+/* After fd was readable: the number of new OOM events (0 for a false alarm), or -1 with errno
+ * ENODEV when the group is gone. */
 int cgroup_oom_read(struct cgroup *cg, struct cgroup_oom *o);
 void cgroup_oom_close(struct cgroup_oom *o);
 

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Writes resource settings to a container's groups, and takes them back. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernel/cgroup_device.h"
+#include "kernel/cgroup_dir.h"
+#include "kernel/cgroup_make.h"
+#include "kernel/cgroup_resources.h"
+#include "kernel/cgroup_systemd.h"
+#include "ocispec.h"
+
+/* What makes a line of a keyed file as it was before anything was set. */
+static const struct {
+	const char *file, *rest;
+} keyed_reset[] = {
+	{"io.max",        "rbps=max wbps=max riops=max wiops=max"},
+	{"io.weight",     "default"                              },
+	{"io.bfq.weight", "default"                              },
+	{"rdma.max",      "hca_handle=max hca_object=max"        },
+	{"misc.max",      "max"				  },
+	{"io.latency",    "target=0"                             },
+};
+
+static void undo_add(struct cgroup_undo *u, const struct cgroup_dir *d, const char *file,
+                     const char *old)
+{
+	if (u->n == u->cap) {
+		u->cap = u->cap ? u->cap * 2 : 16;
+		u->v = xrealloc(u->v, u->cap, sizeof(*u->v));
+	}
+	u->v[u->n++] = (struct cgroup_undo_row){d, xstrdup(file), xstrdup(old)};
+}
+
+void cgroup_undo_free(struct cgroup_undo *u)
+{
+	for (size_t i = 0; i < u->n; i++) {
+		free(u->v[i].file);
+		free(u->v[i].old);
+	}
+	free(u->v);
+	memset(u, 0, sizeof(*u));
+}
+
+void cgroup_undo_run(struct cgroup_undo *u)
+{
+	bool failed = true;
+
+	/* Backwards, and once more: limits that depend on each other may need the other order. */
+	for (int round = 0; failed && round < 2; round++) {
+		failed = false;
+		for (size_t i = u->n; i-- > 0;)
+			failed |= cgroup_dir_write(u->v[i].dir, u->v[i].file, u->v[i].old) < 0;
+	}
+	if (failed)
+		log_warn("not every old value of cgroup \"%s\" could be put back",
+		         u->n ? u->v[0].dir->path : "");
+	cgroup_undo_free(u);
+}
+
+/* The old line for the key that value starts with; what resets it if there is none. The caller
+ * frees. */
+static char *keyed_old(const char *text, const char *file, const char *value)
+{
+	size_t n = strcspn(value, " ");
+
+	for (const char *p = text; p && *p; p = strchr(p, '\n'), p = p ? p + 1 : NULL)
+		if (!strncmp(p, value, n) && p[n] == ' ')
+			return xstrndup(p, strcspn(p, "\n"));
+	for (size_t i = 0; i < COUNT(keyed_reset); i++)
+		if (str_eq(file, keyed_reset[i].file))
+			return xasprintf("%.*s %s", (int)n, value, keyed_reset[i].rest);
+	return xasprintf("%.*s 0", (int)n, value);
+}
+
+static bool same_value(const struct cgroup_setting *s, const char *old, const char *value)
+{
+	uint64_t a, b, page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (str_eq(old, value))
+		return true;
+	if (!(s->flags & SETTING_BYTES) || str_to_u64(old, &a) < 0 || str_to_u64(value, &b) < 0)
+		return false;
+	return a / page == b / page;
+}
+
+/* One write. With undo: not if the value is there already, and the old one is kept. */
+static int put(const struct cgroup_dir *d, const struct cgroup_setting *s, const char *value,
+               struct cgroup_undo *undo)
+{
+	autofree char *text = NULL;
+	autofree char *old = NULL;
+
+	if (!undo)
+		return cgroup_dir_write(d, s->file, value);
+	text = cgroup_dir_slurp(d, s->file);
+	if (!text && errno == ENOENT)
+		return -1;
+	if (text && (s->flags & SETTING_KEYED))
+		old = keyed_old(text, s->file, value);
+	else if (text)
+		old = xstrndup(text, strcspn(text, "\n"));
+	if (old && same_value(s, old, value))
+		return 0;
+	if (cgroup_dir_write(d, s->file, value) < 0)
+		return -1;
+	if (old)
+		undo_add(undo, d, s->file, old);
+	return 0;
+}
+
+/* The kernel takes one line of a file such as io.max a write. */
+static int put_lines(const struct cgroup_dir *d, const struct cgroup_setting *s, const char *value,
+                     struct cgroup_undo *undo)
+{
+	autofree char *copy = NULL;
+	char *save = NULL;
+
+	if (!strchr(value, '\n'))
+		return put(d, s, value, undo);
+	copy = xstrdup(value);
+	for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (put(d, s, line, undo) < 0)
+			return -1;
+	return 0;
+}
+
+/* A realtime budget cannot be over that of the group above. Groups above that davit made have none
+ * yet: give them the same. */
+static bool rt_parents(const struct cgroup_dir *d, const char *value)
+{
+	autofree char *path = xstrdup(d->path);
+	struct cgroup_dir at = {.path = path, .fd = -1};
+
+	if (d->made < 2)
+		return false;
+	for (char *p = strchr(path + d->mount_len + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		(void)cgroup_dir_write(&at, "cpu.rt_runtime_us", value); /* the retry tells */
+		*p = '/';
+	}
+	return true;
+}
+
+/* The value for a setting that depends on what the group has now; the caller frees. */
+static char *value_now(const struct cgroup_dir *d, const struct cgroup_setting *s, struct err *e)
+{
+	uint64_t limit, total, usage;
+	char buf[64];
+
+	if (s->flags & SETTING_KEEP_QUOTA) {
+		if (cgroup_dir_read(d, "cpu.max", buf, sizeof(buf)) <= 0)
+			return xasprintf("max %s", s->value);
+		return xasprintf("%.*s %s", (int)strcspn(buf, " "), buf, s->value);
+	}
+	if (s->flags & SETTING_MINUS_LIMIT) {
+		if (cgroup_dir_u64(d, "memory.max", &limit) < 0 ||
+		    str_to_u64(s->value, &total) < 0 || limit > total) {
+			fail(e, 0,
+			     "memory swap %s counts memory too, and the memory limit is not "
+			     "lower",
+			     s->value);
+			fail_at(e, "%s", s->at);
+			return NULL;
+		}
+		return xasprintf("%" PRIu64, total - limit);
+	}
+	if ((s->flags & SETTING_CHECK_USAGE) && cgroup_dir_u64(d, "memory.current", &usage) == 0 &&
+	    str_to_u64(s->value, &limit) == 0 && usage > limit) {
+		fail(e, EBUSY, "memory limit %s is below the usage of %" PRIu64, s->value, usage);
+		fail_at(e, "%s", s->at);
+		return NULL;
+	}
+	return xstrdup(s->value);
+}
+
+/* The controller that a file of the unified hierarchy belongs to. */
+static char *file_controller(const struct cgroup_setting *s)
+{
+	return s->controller[0] ? xstrdup(s->controller) : xstrndup(s->file, strcspn(s->file, "."));
+}
+
+static int put_fail(struct cgroup *cg, const struct cgroup_dir *d, const struct cgroup_setting *s,
+                    int errnum, struct err *e)
+{
+	autofree char *controller = file_controller(s);
+
+	fail(e, errnum, "write \"%.128s\" to \"%s/%s\"", s->value, d->path, s->file);
+	if (d->v2 && (errnum == ENOENT || errnum == EACCES || errnum == EPERM) &&
+	    !str_eq(controller, "cgroup"))
+		(void)cgroup_v2_explain(d, controller, cg->rootless, e);
+	else if (errnum == EBUSY && str_starts(s->file, "memory."))
+		(void)fail_hint(e, "the container uses more than that");
+	else if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
+		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
+	else if (errnum == ENODEV)
+		(void)fail_hint(e, "the device must be there, and be a whole disk");
+	return fail_at(e, "%s", s->at);
+}
+
+/* 0 written, 1 the file is not there and need not be. */
+static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
+                         struct cgroup_undo *undo, int *errnum, struct err *e)
+{
+	struct cgroup_dir *d = s->v2 ? cgroup_dir_v2(cg) : cgroup_dir_of(cg, s->controller);
+	autofree char *value = NULL;
+
+	*errnum = 0;
+	if (!d || d->v2 != s->v2) {
+		*errnum = EACCES;
+		fail(e, 0, "no cgroup of the container has the controller \"%s\"", s->controller);
+		if (cg->rootless)
+			(void)fail_hint(
+				e, "run in a cgroup that belongs to you, with its controllers");
+		return fail_at(e, "%s", s->at);
+	}
+	value = value_now(d, s, e);
+	if (!value) {
+		*errnum = EINVAL;
+		return -1;
+	}
+	if (put_lines(d, s, value, undo) == 0)
+		return 0;
+	*errnum = errno;
+	if (*errnum == EINVAL && str_eq(s->file, "cpu.rt_runtime_us") && rt_parents(d, value) &&
+	    put_lines(d, s, value, undo) == 0)
+		return 0;
+	if ((*errnum == ENOENT || *errnum == EOPNOTSUPP) &&
+	    s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))
+		return 1;
+	if (s->flags & SETTING_TOLERATED) {
+		log_warn("linux.resources: write \"%s\" to \"%s\": %s, ignoring", value, s->file,
+		         strerror(*errnum));
+		return 0;
+	}
+	return put_fail(cg, d, s, *errnum, e);
+}
+
+int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
+                          struct cgroup_undo *undo, struct err *e)
+{
+	bool lenient = false; /* the setting before this one did the work */
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct cgroup_setting *one = &s->v[i];
+		struct err other = {0};
+		int errnum, rc = setting_write(cg, one, undo, &errnum, e);
+
+		if (rc < 0 && lenient && !(one->flags & SETTING_OR_NEXT))
+			rc = 0;
+		lenient = rc == 0 && one->flags & SETTING_OR_NEXT;
+		if (rc >= 0)
+			continue;
+		if (!(one->flags & SETTING_PAIR) || errnum != EINVAL || i + 1 == s->n)
+			return -1;
+		/* Raising both: the next one first, then this one again. */
+		if (setting_write(cg, one + 1, undo, &errnum, &other) < 0)
+			return -1;
+		TRY(setting_write(cg, one, undo, &errnum, e));
+	}
+	return 0;
+}
+
+int cgroup_apply(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
+{
+	if (p->manager == CGROUP_MANAGER_DISABLED)
+		return 0;
+	TRY(cgroup_settings_write(cg, p->settings, NULL, e));
+	if (p->devices && cg->n)
+		return cgroup_device_apply(cg, p->devices, false, e);
+	return 0;
+}
+
+/* ---- update */
+
+static int update_settings(struct cgroup *cg, const struct oci_resources *r,
+                           struct cgroup_settings *s, struct err *e)
+{
+	struct cgroup_kinds k = {0};
+	char controllers[512];
+
+	for (size_t i = 0; i < cg->n; i++) {
+		if (!cg->v[i].v2) {
+			k.v1[k.n++] = cg->v[i].controllers;
+			continue;
+		}
+		k.v2 = true;
+		if (cg->mode == CGROUP_MODE_HYBRID &&
+		    cgroup_dir_read(&cg->v[i], "cgroup.controllers", controllers,
+		                    sizeof(controllers)) >= 0)
+			k.v2_controllers = controllers;
+	}
+	if (!cg->n) {
+		fail(e, 0, "update a container that has no cgroup of its own");
+		return fail_hint(e, "create it with a cgroup manager other than \"disabled\"");
+	}
+	return cgroup_settings_make(r, &k, s, e);
+}
+
+static int update_devices(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+{
+	struct cgroup_device_rules rules = {0};
+	int rc;
+
+	if (!r->n_devices)
+		return 0;
+	if (cg->rootless) {
+		fail(e, EPERM, "change the device rules of a rootless container");
+		return fail_at(e, "/linux/resources/devices");
+	}
+	TRY(cgroup_device_rules_make(r->devices, r->n_devices, &rules, e));
+	rc = cgroup_device_apply(cg, &rules, true, e);
+	cgroup_device_rules_free(&rules);
+	return rc;
+}
+
+int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+{
+	struct cgroup_settings s = {0};
+	struct cgroup_undo undo = {0};
+	int rc;
+
+	TRY(update_settings(cg, r, &s, e));
+	rc = cgroup_settings_write(cg, &s, &undo, e);
+	if (rc == 0 && cg->manager == CGROUP_MANAGER_SYSTEMD)
+		rc = cgroup_systemd_update(cg, r, e);
+	if (rc == 0)
+		rc = update_devices(cg, r, e);
+	if (rc < 0)
+		cgroup_undo_run(&undo);
+	cgroup_undo_free(&undo);
+	cgroup_settings_free(&s);
+	return rc;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Device rules as a BPF_PROG_TYPE_CGROUP_DEVICE program (bpf(2), linux/bpf.h: struct
+ * bpf_cgroup_dev_ctx). The program asks the rules from the last to the first; what a rule allows is
+ * struck from what was asked, what it denies ends the search. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernel/cgroup_device.h"
+#include "kernel/cgroup_dir.h"
+
+#ifndef BPF_F_REPLACE
+#define BPF_F_REPLACE (1U << 2)
+#endif
+
+#define PROGRAM_NAME "davit_dev"
+#define RULE_INSNS   12 /* at most, for each rule */
+#define PROGS_MAX    64
+
+#define INSN(op, d, s, o, i)                                                                       \
+	((struct bpf_insn){                                                                        \
+		.code = (op), .dst_reg = (d), .src_reg = (s), .off = (short)(o), .imm = (int)(i)})
+
+enum {
+	R_TYPE = 2,
+	R_LEFT = 3,
+	R_MAJOR = 4,
+	R_MINOR = 5,
+	R_TMP = 6
+};
+
+static size_t put_head(struct bpf_insn *p)
+{
+	size_t n = 0;
+
+	/* access_type: the device type in the low half, BPF_DEVCG_ACC_* in the high one */
+	p[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, R_TYPE, 1, 0, 0);
+	p[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, R_LEFT, R_TYPE, 0, 0);
+	p[n++] = INSN(BPF_ALU64 | BPF_AND | BPF_K, R_TYPE, 0, 0, 0xffff);
+	p[n++] = INSN(BPF_ALU64 | BPF_RSH | BPF_K, R_LEFT, 0, 0, 16);
+	p[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, R_MAJOR, 1, 4, 0);
+	p[n++] = INSN(BPF_LDX | BPF_MEM | BPF_W, R_MINOR, 1, 8, 0);
+	return n;
+}
+
+static size_t put_return(struct bpf_insn *p, int value)
+{
+	p[0] = INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, value);
+	p[1] = INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	return 2;
+}
+
+static unsigned kernel_access(unsigned access)
+{
+	return (access & DEVICE_READ ? BPF_DEVCG_ACC_READ : 0) |
+	       (access & DEVICE_WRITE ? BPF_DEVCG_ACC_WRITE : 0) |
+	       (access & DEVICE_MKNOD ? BPF_DEVCG_ACC_MKNOD : 0);
+}
+
+static size_t put_rule(struct bpf_insn *p, const struct cgroup_device_rule *r)
+{
+	unsigned access = kernel_access(r->access);
+	size_t skip[4], n_skip = 0, n = 0;
+
+	/* 32-bit comparisons: a number with its high bit set must not be taken as negative */
+	if (r->type != 'a') {
+		skip[n_skip++] = n;
+		p[n++] = INSN(BPF_JMP32 | BPF_JNE | BPF_K, R_TYPE, 0, 0,
+		              r->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+	}
+	if (r->major >= 0) {
+		skip[n_skip++] = n;
+		p[n++] = INSN(BPF_JMP32 | BPF_JNE | BPF_K, R_MAJOR, 0, 0, (unsigned)r->major);
+	}
+	if (r->minor >= 0) {
+		skip[n_skip++] = n;
+		p[n++] = INSN(BPF_JMP32 | BPF_JNE | BPF_K, R_MINOR, 0, 0, (unsigned)r->minor);
+	}
+	if (r->allow) {
+		p[n++] = INSN(BPF_ALU64 | BPF_AND | BPF_K, R_LEFT, 0, 0, ~access);
+		skip[n_skip++] = n;
+		p[n++] = INSN(BPF_JMP32 | BPF_JNE | BPF_K, R_LEFT, 0, 0, 0);
+		n += put_return(p + n, 1);
+	} else {
+		if (access != kernel_access(DEVICE_ALL)) {
+			p[n++] = INSN(BPF_ALU64 | BPF_MOV | BPF_X, R_TMP, R_LEFT, 0, 0);
+			p[n++] = INSN(BPF_ALU64 | BPF_AND | BPF_K, R_TMP, 0, 0, access);
+			skip[n_skip++] = n;
+			p[n++] = INSN(BPF_JMP32 | BPF_JEQ | BPF_K, R_TMP, 0, 0, 0);
+		}
+		n += put_return(p + n, 0);
+	}
+	for (size_t i = 0; i < n_skip; i++)
+		p[skip[i]].off = (short)(n - skip[i] - 1);
+	return n;
+}
+
+static bool is_total(const struct cgroup_device_rule *r)
+{
+	return r->type == 'a' && r->major < 0 && r->minor < 0 && r->access == DEVICE_ALL;
+}
+
+struct bpf_insn *cgroup_device_program(const struct cgroup_device_rules *r, size_t *n)
+{
+	struct bpf_insn *p;
+	int last = 0;
+
+	*n = 0;
+	if (cgroup_device_all_allowed(r))
+		return NULL;
+	p = xcalloc(r->n * RULE_INSNS + 16, sizeof(*p));
+	*n = put_head(p);
+	for (size_t i = r->n; i-- > 0;) {
+		if (is_total(&r->v[i])) { /* rules before it have no effect */
+			last = r->v[i].allow;
+			break;
+		}
+		*n += put_rule(p + *n, &r->v[i]);
+	}
+	*n += put_return(p + *n, last);
+	return p;
+}
+
+/* ---- the kernel's side */
+
+static int bpf_call(int cmd, union bpf_attr *attr)
+{
+	int rc;
+
+	do
+		rc = (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
+	while (rc < 0 && errno == EAGAIN); /* a signal arrived during verification */
+	return rc;
+}
+
+static int program_load(const struct bpf_insn *insns, size_t n)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
+	attr.insns = (unsigned long)insns;
+	attr.insn_cnt = (unsigned)n;
+	attr.license = (unsigned long)"GPL";
+	memcpy(attr.prog_name, PROGRAM_NAME, sizeof(PROGRAM_NAME));
+	return bpf_call(BPF_PROG_LOAD, &attr);
+}
+
+/* The program that davit attached to the group before, as a descriptor; -1 if there is none. */
+static int program_find(int group)
+{
+	unsigned ids[PROGS_MAX];
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.query.target_fd = (unsigned)group;
+	attr.query.attach_type = BPF_CGROUP_DEVICE;
+	attr.query.prog_ids = (unsigned long)ids;
+	attr.query.prog_cnt = PROGS_MAX;
+	if (bpf_call(BPF_PROG_QUERY, &attr) < 0)
+		return -1;
+	for (unsigned i = 0, n = attr.query.prog_cnt; i < n && i < PROGS_MAX; i++) {
+		struct bpf_prog_info info = {0};
+		autofd fd = -1;
+
+		memset(&attr, 0, sizeof(attr));
+		attr.prog_id = ids[i];
+		fd = bpf_call(BPF_PROG_GET_FD_BY_ID, &attr);
+		if (fd < 0)
+			continue;
+		memset(&attr, 0, sizeof(attr));
+		attr.info.bpf_fd = (unsigned)fd;
+		attr.info.info_len = sizeof(info);
+		attr.info.info = (unsigned long)&info;
+		if (bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr) == 0 && str_eq(info.name, PROGRAM_NAME))
+			return take_fd(&fd);
+	}
+	return -1;
+}
+
+static int program_attach(int group, int prog, int old)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (unsigned)group;
+	attr.attach_bpf_fd = (unsigned)prog;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	if (old >= 0) {
+		attr.attach_flags |= BPF_F_REPLACE;
+		attr.replace_bpf_fd = (unsigned)old;
+	}
+	return bpf_call(BPF_PROG_ATTACH, &attr);
+}
+
+static int program_detach(int group, int prog)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (unsigned)group;
+	attr.attach_bpf_fd = (unsigned)prog;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	return bpf_call(BPF_PROG_DETACH, &attr);
+}
+
+/* Linux before 5.6 cannot replace: the new one is attached first, so that no moment is without. */
+static int program_replace(int group, int prog, int old)
+{
+	if (program_attach(group, prog, old) == 0)
+		return 0;
+	if (old < 0 || errno != EINVAL)
+		return -1;
+	if (program_attach(group, prog, -1) < 0)
+		return -1;
+	return program_detach(group, old);
+}
+
+static int bpf_fail(int errnum, const struct cgroup_dir *d, const char *what, struct err *e)
+{
+	fail(e, errnum, "%s the device program of cgroup \"%s\"", what, d->path);
+	if (errnum == EPERM)
+		(void)fail_hint(e,
+		                "CAP_BPF or CAP_SYS_ADMIN is needed in the initial user namespace");
+	if (errnum == ENOSYS || errnum == EINVAL)
+		(void)fail_hint(e, "the kernel needs CONFIG_CGROUP_BPF");
+	return fail_at(e, "/linux/resources/devices");
+}
+
+int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
+                      struct err *e)
+{
+	autofree struct bpf_insn *insns = NULL;
+	autofd group = cgroup_dir_open(d, ".", O_RDONLY | O_DIRECTORY);
+	autofd prog = -1;
+	autofd old = -1;
+	size_t n;
+
+	insns = cgroup_device_program(r, &n);
+	if (!insns && !update)
+		return 0;
+	if (group < 0)
+		return fail(e, errno, "open cgroup \"%s\"", d->path);
+	if (update)
+		old = program_find(group);
+	if (!insns) {
+		if (old >= 0 && program_detach(group, old) < 0)
+			return bpf_fail(errno, d, "detach", e);
+		return 0;
+	}
+	prog = program_load(insns, n);
+	if (prog < 0)
+		return bpf_fail(errno, d, "load", e);
+	if (program_replace(group, prog, old) < 0)
+		return bpf_fail(errno, d, "attach", e);
+	return 0;
+}

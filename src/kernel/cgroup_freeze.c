@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Freezing, thawing, counting and killing a container's processes by their group. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "kernel/cgroup_dir.h"
+
+#define V1_REFREEZE_MS 200
+#define KILL_ROUNDS    50
+
+struct pid_list {
+	pid_t *v;
+	size_t n, cap;
+};
+
+static void pid_add(struct pid_list *l, pid_t pid)
+{
+	if (l->n == l->cap) {
+		l->cap = l->cap ? l->cap * 2 : 64;
+		l->v = xrealloc(l->v, l->cap, sizeof(*l->v));
+	}
+	l->v[l->n++] = pid;
+}
+
+static int pids_of_one(const char *path, void *data)
+{
+	const struct cgroup_dir d = {.path = (char *)path, .fd = -1};
+	autofree char *text = cgroup_dir_slurp(&d, "cgroup.procs");
+
+	if (!text &&
+	    errno == EOPNOTSUPP) /* a threaded group: the domain above lists its processes */
+		return 0;
+	if (!text)
+		return -1;
+	for (char *p = text; *p;) {
+		char *end;
+		long pid = strtol(p, &end, 10);
+
+		if (end == p)
+			break;
+		if (pid > 0) /* 0: a process of a pid namespace that this one cannot see */
+			pid_add(data, (pid_t)pid);
+		p = end + (*end == '\n');
+	}
+	return 0;
+}
+
+int cgroup_pids(struct cgroup *cg, pid_t **pids, size_t *n, struct err *e)
+{
+	struct cgroup_dir *d = cgroup_dir_main(cg);
+	struct pid_list l = {0};
+
+	*pids = NULL;
+	*n = 0;
+	if (!d)
+		return 0;
+	if (cgroup_tree_walk(d->path, pids_of_one, &l) < 0 && errno != ENOENT && errno != ENODEV) {
+		int errnum = errno;
+
+		free(l.v);
+		return fail(e, errnum, "list the processes of cgroup \"%s\"", d->path);
+	}
+	*pids = l.v;
+	*n = l.n;
+	return 0;
+}
+
+/* ---- freezing */
+
+static struct cgroup_dir *freezer_of(struct cgroup *cg)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "freezer");
+
+	return d;
+}
+
+int cgroup_frozen(struct cgroup *cg)
+{
+	struct cgroup_dir *d = freezer_of(cg);
+	char buf[32];
+
+	if (!d)
+		return 0;
+	if (d->v2)
+		return cgroup_dir_read(d, "cgroup.freeze", buf, sizeof(buf)) > 0 && buf[0] == '1';
+	return cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) > 0 && str_starts(buf, "FR");
+}
+
+/* Waits until cgroup.events says frozen (or not), an event file that poll(2) watches. */
+static int v2_wait(const struct cgroup_dir *d, uint64_t wanted, struct err *e)
+{
+	int64_t deadline = clock_ms() + CGROUP_WAIT_MS;
+	autofd fd = cgroup_dir_open(d, "cgroup.events", O_RDONLY);
+	char buf[256];
+
+	if (fd < 0)
+		return fail(e, errno, "open \"%s/cgroup.events\"", d->path);
+	for (;;) {
+		ssize_t n = pread(fd, buf, sizeof(buf) - 1, 0);
+		uint64_t frozen;
+
+		if (n < 0)
+			return fail(e, errno, "read \"%s/cgroup.events\"", d->path);
+		buf[n] = '\0';
+		if (cgroup_text_u64(buf, "frozen", &frozen) && frozen == wanted)
+			return 0;
+		if (!cgroup_ms_left(deadline))
+			return fail(e, ETIMEDOUT, "%s cgroup \"%s\"", wanted ? "freeze" : "thaw",
+			            d->path);
+		cgroup_wait_event(fd, cgroup_ms_left(deadline));
+	}
+}
+
+static int v2_freeze(const struct cgroup_dir *d, struct err *e)
+{
+	if (cgroup_dir_write(d, "cgroup.freeze", "1") < 0)
+		return fail(e, errno, "freeze cgroup \"%s\"", d->path);
+	return v2_wait(d, 1, e);
+}
+
+/* A version 1 freezer can stay in FREEZING for ever when a process forks or sleeps at the wrong
+ * moment; thawing for an instant and freezing again gets it out. */
+static int v1_freeze(const struct cgroup_dir *d, struct err *e)
+{
+	int64_t deadline = clock_ms() + CGROUP_WAIT_MS, again = 0;
+	int pause_ms = 0;
+
+	for (;;) {
+		char buf[32];
+
+		if (clock_ms() >= again) {
+			if (again)
+				(void)cgroup_dir_write(d, "freezer.state", "THAWED");
+			if (cgroup_dir_write(d, "freezer.state", "FROZEN") < 0)
+				return fail(e, errno, "freeze cgroup \"%s\"", d->path);
+			again = clock_ms() + V1_REFREEZE_MS;
+		}
+		if (cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) < 0)
+			return fail(e, errno, "read \"%s/freezer.state\"", d->path);
+		if (str_eq(buf, "FROZEN"))
+			return 0;
+		if (!cgroup_ms_left(deadline))
+			return fail(e, ETIMEDOUT, "freeze cgroup \"%s\"", d->path);
+		(void)poll(NULL, 0, pause_ms); /* the freezer has no event to wait for */
+		pause_ms = pause_ms < 10 ? pause_ms + 1 : 10;
+	}
+}
+
+/* Lets it run again without looking at the result: for paths that already have an error. */
+static void thaw_quietly(const struct cgroup_dir *d)
+{
+	if (d->v2)
+		(void)cgroup_dir_write(d, "cgroup.freeze", "0");
+	else
+		(void)cgroup_dir_write(d, "freezer.state", "THAWED");
+}
+
+/* Processes in uninterruptible sleep cannot be frozen by version 1: name them. */
+static void freeze_hint(struct cgroup *cg, struct err *e)
+{
+	struct err ignored = {0};
+	autofree pid_t *pids = NULL;
+	size_t n;
+
+	if (cgroup_pids(cg, &pids, &n, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t start;
+		char state;
+
+		if (proc_stat(pids[i], &state, &start) == 0 && state == 'D') {
+			(void)fail_hint(e, "process %d waits in the kernel (state D)", pids[i]);
+			return;
+		}
+	}
+}
+
+int cgroup_freeze(struct cgroup *cg, struct err *e)
+{
+	struct cgroup_dir *d = freezer_of(cg);
+	int rc;
+
+	if (!d)
+		return fail(e, EOPNOTSUPP, "freeze a container without a freezer cgroup");
+	rc = d->v2 ? v2_freeze(d, e) : v1_freeze(d, e);
+	if (rc < 0) {
+		freeze_hint(cg, e);
+		thaw_quietly(d);
+	}
+	return rc;
+}
+
+static int v1_thaw(const struct cgroup_dir *d, struct err *e)
+{
+	char buf[32];
+
+	if (cgroup_dir_write(d, "freezer.state", "THAWED") < 0)
+		return fail(e, errno, "thaw cgroup \"%s\"", d->path);
+	if (cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) < 0)
+		return fail(e, errno, "read \"%s/freezer.state\"", d->path);
+	if (!str_eq(buf, "THAWED"))
+		return fail(e, EBUSY, "thaw cgroup \"%s\": a group above it is frozen", d->path);
+	return 0;
+}
+
+int cgroup_thaw(struct cgroup *cg, struct err *e)
+{
+	struct cgroup_dir *d = freezer_of(cg);
+
+	if (!d)
+		return fail(e, EOPNOTSUPP, "thaw a container without a freezer cgroup");
+	if (!d->v2)
+		return v1_thaw(d, e);
+	if (cgroup_dir_write(d, "cgroup.freeze", "0") < 0)
+		return fail(e, errno, "thaw cgroup \"%s\"", d->path);
+	return v2_wait(d, 0, e);
+}
+
+/* ---- killing */
+
+static void signal_all(const pid_t *pids, size_t n, int sig)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)kill(pids[i], sig); /* gone meanwhile: fine */
+}
+
+/* Without cgroup.kill. New processes may appear between the list and the signals: if any is seen,
+ * the group is frozen for the next round. */
+static int kill_by_list(struct cgroup *cg, struct err *e)
+{
+	struct cgroup_dir *freezer = freezer_of(cg);
+	size_t before = 0;
+
+	for (int i = 0; i < KILL_ROUNDS; i++) {
+		autofree pid_t *pids = NULL;
+		struct err ignored = {0};
+		bool frozen = false;
+		size_t n;
+
+		TRY(cgroup_pids(cg, &pids, &n, e));
+		if (!n || (i > 2 && n <= before && !cgroup_frozen(cg)))
+			break;
+		if (i > 0 && n >= before && freezer && cgroup_freeze(cg, &ignored) == 0) {
+			frozen = true;
+			free(take_ptr(&pids));
+			if (cgroup_pids(cg, &pids, &n, &ignored) < 0)
+				n = 0;
+		}
+		signal_all(pids, n, SIGKILL);
+		if (freezer && (frozen || cgroup_frozen(cg)))
+			thaw_quietly(freezer);
+		if (frozen)
+			break;
+		before = n;
+		(void)poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
+{
+	struct cgroup_dir *d = cgroup_dir_v2(cg), *freezer = freezer_of(cg);
+	autofree pid_t *pids = NULL;
+	size_t n;
+
+	if (!cg->n)
+		return 0;
+	if (sig != SIGKILL) {
+		TRY(cgroup_pids(cg, &pids, &n, e));
+		signal_all(pids, n, sig);
+		return 0;
+	}
+	if (d && cgroup_dir_write(d, "cgroup.kill", "1") == 0) {
+		/* A version 1 freezer holds even processes that have been killed. */
+		if (freezer && !freezer->v2 && cgroup_frozen(cg))
+			thaw_quietly(freezer);
+		return 0;
+	}
+	return kill_by_list(cg, e);
+}

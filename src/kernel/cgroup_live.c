@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The identity of a container's groups: naming them before they exist, the state record. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "kernel/cgroup.h"
+#include "kernel/cgroup_dir.h"
+
+static const char *const manager_names[] = {
+	[CGROUP_MANAGER_CGROUPFS] = "cgroupfs",
+	[CGROUP_MANAGER_SYSTEMD] = "systemd",
+	[CGROUP_MANAGER_DISABLED] = "disabled",
+};
+
+int cgroup_manager_parse(const char *name)
+{
+	for (size_t i = 0; i < COUNT(manager_names); i++)
+		if (str_eq(name, manager_names[i]))
+			return (int)i;
+	return -1;
+}
+
+const char *cgroup_manager_name(enum cgroup_manager m)
+{
+	return manager_names[m];
+}
+
+bool cgroup_late(const struct cgroup_plan *p)
+{
+	return p->manager == CGROUP_MANAGER_SYSTEMD;
+}
+
+const char *cgroup_display(const struct cgroup *cg)
+{
+	struct cgroup_dir *d = cgroup_dir_main((struct cgroup *)cg);
+
+	return d ? cgroup_dir_name(d) : "";
+}
+
+void cgroup_close(struct cgroup *cg)
+{
+	for (size_t i = 0; i < cg->n; i++) {
+		free(cg->v[i].controllers);
+		free(cg->v[i].path);
+		if (cg->v[i].fd >= 0)
+			close(cg->v[i].fd);
+	}
+	free(cg->unit);
+	free(cg->leaf);
+	*cg = (struct cgroup)CGROUP_INIT;
+}
+
+/* How many of the last components of path are missing below its mount. */
+static unsigned short missing_count(const struct cgroup_dir *d)
+{
+	autofree char *path = xstrdup(d->path);
+	unsigned short n = 0, total = 0;
+	char *end = path + d->mount_len;
+
+	for (char *p = end; *p; p++)
+		total += *p == '/';
+	/* From the top: the first container below a parent needs one look only. */
+	for (unsigned short i = 1; i <= total; i++) {
+		char *next = strchr(end + 1, '/');
+
+		if (next)
+			*next = '\0';
+		if (access(path, F_OK) < 0 && errno == ENOENT) {
+			n = (unsigned short)(total - i + 1);
+			break;
+		}
+		if (!next)
+			break;
+		*next = '/';
+		end = next;
+	}
+	return n;
+}
+
+/* A group that somebody else made is used only if it is idle. */
+static int existing_check(const struct cgroup_dir *d, struct err *e)
+{
+	char buf[64];
+
+	if (cgroup_dir_read(d, "cgroup.procs", buf, sizeof(buf)) > 0)
+		return fail(e, EBUSY, "cgroup \"%s\" exists and has processes (%.*s ...)", d->path,
+		            (int)strcspn(buf, "\n"), buf);
+	if ((cgroup_dir_read(d, "cgroup.freeze", buf, sizeof(buf)) > 0 && str_eq(buf, "1")) ||
+	    (cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) > 0 && !str_eq(buf, "THAWED")))
+		return fail(e, EBUSY, "cgroup \"%s\" exists and is frozen", d->path);
+	return 0;
+}
+
+static const char *hier_base(const struct cgroup_plan *p, const struct cgroup_hier *h, char **owned)
+{
+	char *slash;
+
+	*owned = NULL;
+	if (!p->beside_own || !h->own)
+		return "";
+	*owned = xstrdup(h->own);
+	slash = strrchr(*owned, '/');
+	if (h->v2 && slash) {
+		/* Beside the runtime's own group: that one has processes, so it cannot have
+		 * controllers for groups below it. Only if the parent is delegated too. */
+		autofree char *parent = NULL;
+
+		*slash = '\0';
+		parent = xasprintf("%s%s/cgroup.procs", h->mount, *owned);
+		if (access(parent, W_OK) < 0)
+			*slash = '/';
+	}
+	if (str_eq(*owned, "/"))
+		(*owned)[0] = '\0';
+	return *owned;
+}
+
+static int prepare_one(const struct cgroup_plan *p, const struct cgroup_hier *h, struct cgroup *cg,
+                       struct err *e)
+{
+	autofree char *base = NULL;
+	struct cgroup_dir *d = &cg->v[cg->n];
+
+	*d = (struct cgroup_dir){.fd = -1, .v2 = h->v2};
+	d->mount_len = (unsigned short)strlen(h->mount);
+	d->path = xasprintf("%s%s%s", h->mount, hier_base(p, h, &base), p->path);
+	d->controllers = xstrdup(h->controllers);
+	cg->n++;
+	d->made = missing_count(d);
+	return d->made ? 0 : existing_check(d, e);
+}
+
+int cgroup_prepare(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
+{
+	*cg = (struct cgroup)CGROUP_INIT;
+	cg->mode = p->mode;
+	cg->manager = p->manager;
+	cg->rootless = p->request->rootless;
+	if (p->manager == CGROUP_MANAGER_DISABLED)
+		return 0;
+	if (p->manager == CGROUP_MANAGER_SYSTEMD) {
+		cg->unit = xstrdup(p->unit.name);
+		return 0;
+	}
+	for (size_t i = 0; i < p->host->n; i++)
+		if (prepare_one(p, &p->host->v[i], cg, e) < 0) {
+			cgroup_close(cg);
+			return -1;
+		}
+	return 0;
+}
+
+/* ---- the record: "1 MODE MANAGER FLAGS UNIT LEAF {CONTROLLERS VERSION MADE MOUNT_LEN PATH}" */
+
+static void token_add(struct str *out, const char *text)
+{
+	str_addc(out, ' ');
+	if (!text || !text[0])
+		str_addc(out, '-');
+	else if (str_eq(text, "-"))
+		str_add(out, "%2d");
+	else
+		for (; *text; text++) {
+			if (isgraph((unsigned char)*text) && *text != '%' && *text != '"' &&
+			    *text != '\\')
+				str_addc(out, *text);
+			else
+				str_addf(out, "%%%02x", (unsigned char)*text);
+		}
+}
+
+char *cgroup_record(const struct cgroup *cg)
+{
+	autostr out = {0};
+
+	str_addf(&out, "1 %d %s %d", cg->mode, cgroup_manager_name(cg->manager), cg->rootless);
+	token_add(&out, cg->unit);
+	token_add(&out, cg->leaf);
+	for (size_t i = 0; i < cg->n; i++) {
+		const struct cgroup_dir *d = &cg->v[i];
+
+		token_add(&out, d->controllers);
+		str_addf(&out, " %d %u %u", d->v2 ? 2 : 1, d->made, d->mount_len);
+		token_add(&out, d->path);
+	}
+	return str_steal(&out);
+}
+
+/* Takes the next token, decoded; NULL at the end. "-" becomes "". The caller frees. */
+static char *token_next(const char **p)
+{
+	const char *s = *p;
+	autostr out = {0};
+
+	while (*s == ' ')
+		s++;
+	if (!*s)
+		return NULL;
+	if (s[0] == '-' && (s[1] == ' ' || s[1] == '\0'))
+		s++;
+	else
+		for (; *s && *s != ' '; s++) {
+			unsigned byte;
+
+			if (*s == '%' && isxdigit((unsigned char)s[1]) &&
+			    isxdigit((unsigned char)s[2]) && sscanf(s + 1, "%2x", &byte) == 1 &&
+			    byte) {
+				str_addc(&out, (char)byte);
+				s += 2;
+			} else {
+				str_addc(&out, *s);
+			}
+		}
+	*p = s;
+	return str_steal(&out);
+}
+
+static int token_number(const char **p, uint64_t max, uint64_t *value)
+{
+	autofree char *t = token_next(p);
+
+	return t && str_to_u64(t, value) == 0 && *value <= max ? 0 : -1;
+}
+
+/* The record is on disk: what it names must be a clean path below a real cgroup mount. */
+static int record_check(const struct cgroup_dir *d, struct err *e)
+{
+	autofree char *mount = xstrndup(d->path, d->mount_len);
+	autofree char *clean = NULL;
+	struct statfs fs;
+
+	if (d->path[0] != '/' || d->path[d->mount_len] != '/')
+		return fail(e, EINVAL, "cgroup record names \"%s\"", d->path);
+	clean = cgroup_path_clean(d->path, e);
+	if (!clean)
+		return -1;
+	if (!str_eq(clean, d->path) || !d->path[d->mount_len + 1])
+		return fail(e, EINVAL, "cgroup record names \"%s\"", d->path);
+	if (statfs(mount, &fs) == 0 &&
+	    fs.f_type != (d->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
+		return fail(e, EINVAL, "cgroup record names \"%s\", which is not in cgroupfs",
+		            d->path);
+	return 0;
+}
+
+static int record_dir(const char **p, struct cgroup *cg, struct err *e)
+{
+	struct cgroup_dir *d = &cg->v[cg->n];
+	uint64_t version, made, mount_len;
+
+	*d = (struct cgroup_dir){.fd = -1};
+	d->controllers = token_next(p);
+	if (!d->controllers)
+		return 0;
+	cg->n++;
+	if (token_number(p, 2, &version) < 0 || token_number(p, 4096, &made) < 0 ||
+	    token_number(p, 4096, &mount_len) < 0 || !(d->path = token_next(p)) ||
+	    mount_len >= strlen(d->path))
+		return fail(e, 0, "cgroup record is damaged");
+	d->v2 = version == 2;
+	d->made = (unsigned short)made;
+	d->mount_len = (unsigned short)mount_len;
+	TRY(record_check(d, e));
+	return 1;
+}
+
+static int record_parse(const char *p, struct cgroup *cg, struct err *e)
+{
+	uint64_t version, mode, rootless;
+	autofree char *manager = NULL;
+	int more = 1;
+
+	if (token_number(&p, 1, &version) < 0 || version != 1 ||
+	    token_number(&p, CGROUP_MODE_HYBRID, &mode) < 0 || !(manager = token_next(&p)) ||
+	    cgroup_manager_parse(manager) < 0 || token_number(&p, 1, &rootless) < 0 ||
+	    !(cg->unit = token_next(&p)) || !(cg->leaf = token_next(&p)))
+		return fail(e, 0, "cgroup record is damaged");
+	cg->mode = (enum cgroup_mode)mode;
+	cg->manager = (enum cgroup_manager)cgroup_manager_parse(manager);
+	cg->rootless = rootless;
+	if (!cg->unit[0])
+		free(take_ptr(&cg->unit));
+	if (!cg->leaf[0])
+		free(take_ptr(&cg->leaf));
+	if (cg->leaf && strchr(cg->leaf, '/'))
+		return fail(e, 0, "cgroup record is damaged");
+	while (more > 0 && cg->n < CGROUP_HIERS_MAX)
+		TRY(more = record_dir(&p, cg, e));
+	return 0;
+}
+
+int cgroup_parse(const char *record, struct cgroup *cg, struct err *e)
+{
+	*cg = (struct cgroup)CGROUP_INIT;
+	cg->manager = CGROUP_MANAGER_DISABLED;
+	if (!record[0])
+		return 0;
+	if (record_parse(record, cg, e) < 0) {
+		cgroup_close(cg);
+		return -1;
+	}
+	return 0;
+}

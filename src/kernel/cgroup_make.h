@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Making and filling groups, for each version. Private to the cgroup modules. */
+#pragma once
+
+#include "kernel/cgroup_dir.h"
+
+struct err;
+
+/* Version 1 cpuset: each of the last n components of d's path gets the cpus and mems of the group
+ * above it, as a new group has none and takes no process then. */
+int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, unsigned n, struct err *e);
+
+/* Unified hierarchy: enables, from the mount's root down, each controller that the root has. Those
+ * that cannot be enabled are left out: a setting that needs one fails later with cgroup_v2_explain.
+ */
+void cgroup_v2_enable(struct cgroup_dir *d);
+
+/* Enables the controllers that the group at path has for the groups below it. */
+void cgroup_v2_enable_below(const struct cgroup_dir *d);
+
+/* Changes the owner of a group and of its files that the kernel lists as made for delegation. */
+int cgroup_v2_chown(const struct cgroup_dir *d, uid_t uid, gid_t gid, struct err *e);
+
+/* Replaces the error by one that says at which level of the tree the controller is missing, and the
+ * cure, if that is the cause. Always returns -1. */
+int cgroup_v2_explain(const struct cgroup_dir *d, const char *controller, bool rootless,
+                      struct err *e);
+
+/* Writes pid to cgroup.procs of d, or of d's subgroup sub (may be NULL). -1 with errno. */
+int cgroup_dir_join(const struct cgroup_dir *d, const char *sub, pid_t pid);
+
+/* Fills cg->v after systemd has made the scope, from the groups of pid. */
+int cgroup_scope_find(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);

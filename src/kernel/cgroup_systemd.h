@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* systemd as the manager of cgroups. sd-bus is not linked in: a small separate program, carried
+ * inside davit (src/helper/systemd.c), is run from a memfd and talks over a socket pair. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct err;
+struct oci_resources;
+struct cgroup;
+struct cgroup_plan;
+
+/* Starts the transient scope around pid (-1: a slice, without a process); waits until the job is
+ * done. */
+int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);
+/* Changes the properties of the scope to follow an update. */
+int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e);
+/* Stops the unit and forgets its failure. A unit that is not there is fine. */
+int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e);
+/* Whether this build carries the helper. */
+bool cgroup_systemd_built(void);
