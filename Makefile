@@ -90,9 +90,11 @@ $(B)/libdavit.a: $(lib_o) $(oci_o) $(B)/list
 %.a:
 	@rm -f $@
 	$(Q)$(AR) crs $@ $(filter %.o,$^)
+# davit runs from a copy of itself, so the debug information is kept apart.
 $(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags
 	$(if $(Q),@echo "  LINK $@")
-	$(Q)$(link) -o $@ $(cli_o) $(B)/libdavit.a $(libs)
+	$(Q)$(link) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
+	$(Q)$(OBJCOPY) $(if $(SAN),,-S --add-gnu-debuglink=$@.debug) $@.debug $@
 
 # A dynamic program with libsystemd, carried inside davit as bytes: in C,
 #	extern const unsigned char helper_systemd[]; extern const unsigned helper_systemd_size;
