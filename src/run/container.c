@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "run/chan.h"
+#include "run/hooks.h"
+#include "run/steps.h"
+
+#define KILL_WAIT_MS   10000
+#define REMOVE_WAIT_MS 5000
+
+/* ---- shared parts */
+
+int container_cgroup(const struct container *k, struct cgroup *cg, struct err *e)
+{
+	const char *text = k->rec && k->rec->cgroup ? k->rec->cgroup : "";
+
+	return cgroup_parse(text, cg, e);
+}
+
+enum davit_status container_full_status(const struct container *k)
+{
+	enum davit_status s = container_status(k);
+	autocgroup cg = CGROUP_INIT;
+	struct err ignored;
+
+	if ((s == DAVIT_RUNNING || s == DAVIT_CREATED) && container_cgroup(k, &cg, &ignored) == 0 &&
+	    cgroup_frozen(&cg) == 1)
+		return DAVIT_PAUSED;
+	return s;
+}
+
+static bool has_own_pid_ns(const struct rec_record *rec)
+{
+	for (size_t i = 0; i < rec->n_namespaces; i++)
+		if (strcmp(rec->namespaces[i], "pid") == 0)
+			return true;
+	return false;
+}
+
+int container_kill(const struct container *k, struct err *e)
+{
+	autocgroup cg = CGROUP_INIT;
+	int gone;
+
+	TRY(container_cgroup(k, &cg, e));
+	if (k->pidfd >= 0 && proc_signal(k->pidfd, SIGKILL) < 0 && errno != ESRCH)
+		return fail(e, errno, "kill init of \"%s\"", k->id);
+	if (cg.n)
+		TRY(cgroup_kill(&cg, SIGKILL, e));
+	if (k->pidfd < 0)
+		return 0;
+	gone = proc_wait_gone(k->pidfd, KILL_WAIT_MS);
+	if (gone == 0)
+		return fail(e, 0, "init of \"%s\", process %d, does not end within %d s", k->id,
+		            k->init.pid, KILL_WAIT_MS / 1000);
+	return gone < 0 ? fail(e, errno, "wait for init of \"%s\"", k->id) : 0;
+}
+
+int container_poststart(const struct rec_record *rec, pid_t pid, struct arena *a, struct err *e)
+{
+	struct hooks_run r = {
+		.kind = "poststart", .annotations = &rec->annotations, .cwd = rec->bundle};
+
+	if (!rec->hooks || !rec->hooks->n_poststart)
+		return 0;
+	r.hooks = rec->hooks->poststart;
+	r.n = rec->hooks->n_poststart;
+	r.state = state_oci_json(rec, pid, "running", a, &r.state_len);
+	return hooks_run(&r, e);
+}
+
+void container_poststop(const struct rec_record *rec, struct arena *a)
+{
+	struct hooks_run r = {
+		.kind = "poststop", .annotations = &rec->annotations, .cwd = rec->bundle};
+
+	if (!rec->hooks || !rec->hooks->n_poststop)
+		return;
+	r.hooks = rec->hooks->poststop;
+	r.n = rec->hooks->n_poststop;
+	r.state = state_oci_json(rec, 0, "stopped", a, &r.state_len);
+	hooks_run_all(&r);
+}
+
+int container_destroy(struct container *k, struct err *e)
+{
+	autocgroup cg = CGROUP_INIT;
+
+	TRY(container_kill(k, e));
+	TRY(container_cgroup(k, &cg, e));
+	if (cg.n)
+		TRY(cgroup_remove(&cg, REMOVE_WAIT_MS, e));
+	if (k->rec)
+		container_poststop(k->rec, &k->arena);
+	return state_remove(k->root, k->id, k->dir, e);
+}
+
+/* ---- start */
+
+/* Lets init go on; its end of the connection closes when the payload has taken over. */
+static int start_release(const struct container *k, struct err *e)
+{
+	struct ctx c = CTX_INIT;
+	autofd sock = state_start_connect(k->dir);
+	int r;
+
+	if (sock < 0)
+		return fail(e, errno, "reach init of \"%s\"", k->id);
+	(void)fcntl(sock, F_SETFL, 0); /* blocking from here on */
+	if (send(sock, "g", 1, MSG_NOSIGNAL) != 1)
+		return fail(e, errno, "tell init of \"%s\" to start", k->id);
+	c.chan = sock;
+	r = steps_peer_drain(&c, e);
+	if (r == 0)
+		state_start_remove(k->dir);
+	return r;
+}
+
+int davit_start(const struct davit_context *c, const char *id, struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+	enum davit_status s;
+	struct err undo = {0};
+	bool hooks;
+
+	TRY(container_open(c, id, STATE_LOCK, &k, e));
+	s = container_full_status(&k);
+	if (s != DAVIT_CREATED)
+		return fail(e, 0, "cannot start container \"%s\": it is %s, not created", id,
+		            davit_status_names[s]);
+	if (start_release(&k, e) < 0) {
+		hooks = strcmp(e->step, "hooks-start-container") == 0;
+		(void)proc_wait_gone(k.pidfd, KILL_WAIT_MS); /* state says so if it lives on */
+		if (hooks && container_destroy(&k, &undo) < 0)
+			log_warn("%s, ignoring", undo.msg);
+		return -1;
+	}
+	if (container_poststart(k.rec, k.init.pid, &k.arena, e) == 0)
+		return 0;
+	if (container_destroy(&k, &undo) < 0)
+		log_warn("%s, ignoring", undo.msg);
+	return -1;
+}
+
+/* ---- kill and delete */
+
+static int kill_stopped(const struct container *k, unsigned flags, struct err *e)
+{
+	return flags & DAVIT_KILL_ALL
+	               ? 0
+	               : fail(e, 0, "container not running: \"%s\" is stopped", k->id);
+}
+
+int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
+               struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+	autocgroup cg = CGROUP_INIT;
+
+	TRY(container_open(c, id, 0, &k, e));
+	TRY(container_cgroup(&k, &cg, e));
+	if ((flags & DAVIT_KILL_ALL) && cg.n) {
+		if (k.pidfd >= 0 && proc_signal(k.pidfd, sig) < 0 && errno != ESRCH)
+			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
+		return cgroup_kill(&cg, sig, e);
+	}
+	if (k.pidfd < 0 || proc_signal(k.pidfd, sig) < 0) {
+		if (k.pidfd >= 0 && errno != ESRCH)
+			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
+		return kill_stopped(&k, flags, e);
+	}
+	if (sig != SIGKILL || !cg.n)
+		return 0;
+	/* without a pid namespace of its own init's end does not end the others */
+	if (!has_own_pid_ns(k.rec))
+		return cgroup_kill(&cg, SIGKILL, e);
+	return cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1 ? cgroup_thaw(&cg, e) : 0;
+}
+
+static int delete_broken(struct container *k, struct err *e)
+{
+	log_debug("removing what is left of \"%s\"", k->id);
+	return state_remove(k->root, k->id, k->dir, e);
+}
+
+int davit_delete(const struct davit_context *c, const char *id, unsigned flags, struct err *e)
+{
+	bool force = flags & DAVIT_DELETE_FORCE;
+	autocontainer k = CONTAINER_NONE;
+	enum davit_status s;
+
+	if (container_open(c, id, STATE_LOCK | (force ? STATE_BROKEN : 0), &k, e) < 0)
+		return force && strstr(e->msg, "does not exist") ? 0 : -1;
+	if (!k.rec)
+		return delete_broken(&k, e);
+	s = container_full_status(&k);
+	if ((s == DAVIT_RUNNING || s == DAVIT_PAUSED) && !force) {
+		fail(e, 0, "cannot delete container \"%s\": it is %s, not stopped", id,
+		     davit_status_names[s]);
+		return fail_hint(e, "davit delete --force kills it first");
+	}
+	return container_destroy(&k, e);
+}
+
+/* ---- state, list, ps */
+
+static int state_fill(struct container *k, struct davit_state *out)
+{
+	enum davit_status s = container_full_status(k);
+	pid_t pid = s == DAVIT_STOPPED || s == DAVIT_CREATING ? 0 : k->init.pid;
+	const char *name = davit_status_names[s];
+
+	*out = (struct davit_state){
+		.id = xstrdup(k->rec->id),
+		.bundle = xstrdup(k->rec->bundle),
+		.rootfs = xstrdup(k->rec->rootfs ? k->rec->rootfs : ""),
+		.owner = xstrdup(k->rec->owner ? k->rec->owner : ""),
+		.created = xstrdup(k->rec->created),
+		.pid = pid,
+		.status = s,
+		.json = xstrdup(state_full_json(k->rec, pid, name, true, &k->arena)),
+		.json_compact = xstrdup(state_full_json(k->rec, pid, name, false, &k->arena)),
+	};
+	return 0;
+}
+
+int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
+                struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+
+	TRY(container_open(c, id, 0, &k, e));
+	return state_fill(&k, out);
+}
+
+void davit_state_free(struct davit_state *s)
+{
+	free(s->id);
+	free(s->bundle);
+	free(s->rootfs);
+	free(s->owner);
+	free(s->created);
+	free(s->json);
+	free(s->json_compact);
+	*s = (struct davit_state){0};
+}
+
+static int state_compare(const void *a, const void *b)
+{
+	const struct davit_state *x = a, *y = b;
+
+	return strcmp(x->id, y->id);
+}
+
+int davit_list(const struct davit_context *c, struct davit_state **out, size_t *n, struct err *e)
+{
+	int root = state_root_open(c, false, e);
+	autodir *d = NULL;
+	struct dirent *f;
+	size_t cap = 0;
+
+	*out = NULL;
+	*n = 0;
+	if (root < 0)
+		return e->errnum == ENOENT ? 0 : -1;
+	d = fdopendir(root);
+	if (!d) {
+		fd_close_at(&root);
+		return fail(e, errno, "read the state root");
+	}
+	while ((f = readdir(d))) {
+		autocontainer k = CONTAINER_NONE;
+		struct err own = {0};
+
+		if (*f->d_name == '.' || (f->d_type != DT_DIR && f->d_type != DT_UNKNOWN))
+			continue;
+		if (container_open(c, f->d_name, 0, &k, &own) < 0) {
+			if (!strstr(own.msg, "does not exist"))
+				log_warn("%s, leaving it out", own.msg);
+			continue;
+		}
+		if (*n == cap) {
+			cap = cap ? cap * 2 : 16;
+			*out = xrealloc(*out, cap, sizeof **out);
+		}
+		state_fill(&k, &(*out)[(*n)++]);
+	}
+	if (*n)
+		qsort(*out, *n, sizeof **out, state_compare);
+	return 0;
+}
+
+int davit_ps(const struct davit_context *c, const char *id, pid_t **pids, size_t *n, struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+	autocgroup cg = CGROUP_INIT;
+
+	*pids = NULL;
+	*n = 0;
+	TRY(container_open(c, id, 0, &k, e));
+	TRY(container_cgroup(&k, &cg, e));
+	if (cg.n)
+		return cgroup_pids(&cg, pids, n, e);
+	if (k.pidfd >= 0) {
+		*pids = xmalloc(sizeof **pids);
+		(*pids)[(*n)++] = k.init.pid;
+	}
+	return 0;
+}
+
+/* ---- pause and resume */
+
+static int freeze(const struct davit_context *c, const char *id, bool pause, struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+	autocgroup cg = CGROUP_INIT;
+	enum davit_status s;
+
+	TRY(container_open(c, id, STATE_LOCK, &k, e));
+	TRY(container_cgroup(&k, &cg, e));
+	s = container_full_status(&k);
+	if (pause ? s != DAVIT_RUNNING && s != DAVIT_CREATED : s != DAVIT_PAUSED) {
+		if (s == DAVIT_STOPPED)
+			return fail(e, 0, "container not running: \"%s\" is stopped", id);
+		return fail(e, 0, "cannot %s container \"%s\": it is %s",
+		            pause ? "pause" : "resume", id, davit_status_names[s]);
+	}
+	if (cg.n == 0)
+		return fail(e, 0, "cannot pause container \"%s\": it has no cgroup of its own", id);
+	return pause ? cgroup_freeze(&cg, e) : cgroup_thaw(&cg, e);
+}
+
+int davit_pause(const struct davit_context *c, const char *id, struct err *e)
+{
+	return freeze(c, id, true, e);
+}
+
+int davit_resume(const struct davit_context *c, const char *id, struct err *e)
+{
+	return freeze(c, id, false, e);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* create and run: make the plan, walk the table; run then waits and cleans up. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "run/container.h"
+#include "run/foreground.h"
+#include "run/hooks.h"
+#include "run/spawn.h"
+#include "run/steps.h"
+
+void ctx_close(struct ctx *c)
+{
+	int *fds[] = {&c->chan,   &c->chan_init,  &c->root,         &c->dir,
+	              &c->pidfd,  &c->start_sock, &c->console_sock, &c->console_mine,
+	              &c->master, &c->exec_cgroup};
+
+	for (size_t i = 0; i < COUNT(fds); i++)
+		fd_close_at(fds[i]);
+	for (int k = 0; k < NS_COUNT; k++)
+		fd_close_at(&c->ns_fds[k]);
+	for (size_t i = 0; c->sources && i < c->plan->rootfs.n_mounts; i++)
+		fd_close_at(&c->sources[i]);
+	idmap_cache_close(&c->idmaps);
+	cgroup_close(&c->cgroup);
+	seccomp_free(&c->seccomp);
+	arena_free(&c->arena);
+}
+
+/* A detached terminal has to go somewhere, an attached one must not. */
+static int terminal_check(const struct plan *p, bool detached, struct err *e)
+{
+	const char *socket_ = p->create->console_socket;
+
+	if (p->process.terminal && detached && !socket_) {
+		fail(e, 0, "a detached container with a terminal needs --console-socket");
+		return fail_at(e, "/process/terminal");
+	}
+	if (socket_ && !p->process.terminal) {
+		fail(e, 0, "--console-socket is given, but the container has no terminal");
+		return fail_at(e, "/process/terminal");
+	}
+	if (socket_ && !detached)
+		return fail(e, 0, "--console-socket is for detached containers");
+	return 0;
+}
+
+static bool failed_in_hook(const struct err *e)
+{
+	return strncmp(e->step, "hooks-", 6) == 0;
+}
+
+/* Walks the table; a hook that fails ends the life cycle with the poststop hooks (runtime.md). */
+static int create_walk(struct ctx *c, const struct plan *p, struct err *e)
+{
+	c->plan = p;
+	c->table = create_steps;
+	c->self = RUNTIME;
+	if (steps_walk(c, e) == 0)
+		return 0;
+	if (failed_in_hook(e))
+		container_poststop(p->record, &c->arena);
+	return -1;
+}
+
+int davit_create(const struct davit_context *c, const struct davit_create_args *a, struct err *e)
+{
+	struct ctx ctx = CTX_INIT;
+	struct plan plan;
+	int r;
+
+	ctx.davit = c;
+	r = plan_make(OP_CREATE, c, a, &ctx.arena, &plan, e);
+	if (r == 0 && a->plan_only)
+		steps_print(create_steps, &plan, a->plan_only);
+	else if (r == 0 && (r = terminal_check(&plan, true, e)) == 0)
+		r = create_walk(&ctx, &plan, e);
+	plan_free(&plan);
+	ctx_close(&ctx);
+	return r;
+}
+
+/* After the payload: nothing stays, unless --keep. */
+static int run_cleanup(struct ctx *c, const struct plan *p, struct err *e)
+{
+	struct err ignored;
+
+	if (p->create->keep)
+		return 0;
+	if (c->cgroup.n) {
+		/* its pid namespace has ended them all, if it had one */
+		if (!(p->ns.new_flags & CLONE_NEWPID))
+			(void)cgroup_kill(&c->cgroup, SIGKILL, &ignored); /* remove tells */
+		TRY(cgroup_remove(&c->cgroup, 5000, e));
+	}
+	container_poststop(p->record, &c->arena);
+	return state_remove(c->root, p->id, c->dir, e);
+}
+
+static int run_failed(struct ctx *c, const struct plan *p)
+{
+	struct err ignored;
+
+	spawn_undo(c);
+	if (run_cleanup(c, p, &ignored) < 0)
+		log_warn("%s, ignoring", ignored.msg);
+	return -1;
+}
+
+static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg, int *status,
+                      struct err *e)
+{
+	if (container_poststart(p->record, c->init.pid, &c->arena, e) < 0)
+		return run_failed(c, p);
+	if (p->create->detach) {
+		*status = 0;
+		return 0;
+	}
+	/* others may need the lock while the payload runs */
+	(void)flock(c->dir, LOCK_UN); /* cannot fail */
+	if (foreground_wait(fg, c->init.pid, c->pidfd, c->master, status, e) < 0)
+		return run_failed(c, p);
+	c->exited = true;
+	return run_cleanup(c, p, e);
+}
+
+static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
+{
+	const struct davit_create_args *a = p->create;
+	struct foreground fg = FOREGROUND_NONE;
+	int r;
+
+	TRY(terminal_check(p, a->detach, e));
+	if (p->process.terminal && !a->console_socket)
+		TRY(foreground_pair(&ctx->console_mine, &ctx->console_sock, e));
+	if (!p->process.process) {
+		fail(e, 0, "the container has no process to run");
+		return fail_at(e, "/process");
+	}
+	if (!a->detach)
+		TRY(foreground_begin(&fg, e));
+	r = create_walk(ctx, p, e);
+	if (r == 0)
+		r = run_walked(ctx, p, &fg, status, e);
+	foreground_end(&fg);
+	return r;
+}
+
+int davit_run(const struct davit_context *c, const struct davit_create_args *a, int *status,
+              struct err *e)
+{
+	struct ctx ctx = CTX_INIT;
+	struct plan plan;
+	int r;
+
+	ctx.davit = c;
+	r = plan_make(OP_RUN, c, a, &ctx.arena, &plan, e);
+	if (r == 0 && a->plan_only)
+		steps_print(create_steps, &plan, a->plan_only);
+	else if (r == 0)
+		r = run_plan(&ctx, &plan, status, e);
+	plan_free(&plan);
+	ctx_close(&ctx);
+	return r;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run/foreground.h"
+
+#include <errno.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/proc.h"
+#include "kernel/term.h"
+
+int foreground_begin(struct foreground *fg, struct err *e)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	if (sigprocmask(SIG_SETMASK, &all, &fg->old) < 0)
+		return fail(e, errno, "block signals");
+	fg->begun = true;
+	return 0;
+}
+
+void foreground_end(struct foreground *fg)
+{
+	if (fg->begun)
+		sigprocmask(SIG_SETMASK, &fg->old, NULL);
+	fg->begun = false;
+}
+
+int foreground_pair(int *mine, int *inits, struct err *e)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return fail(e, errno, "make a socket for the terminal");
+	*mine = ends[0];
+	*inits = ends[1];
+	return 0;
+}
+
+static bool is_forwarded(int sig)
+{
+	return sig != SIGCHLD && sig != SIGURG && sig != SIGPIPE;
+}
+
+/* 1 when the process has been reaped. */
+static int reap(pid_t pid, int *status)
+{
+	int wait_status;
+	pid_t r = waitpid(pid, &wait_status, WNOHANG);
+
+	if (r == 0 || (r < 0 && errno == EINTR))
+		return 0;
+	if (r < 0)
+		return -1;
+	*status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+	return 1;
+}
+
+static int wait_signals(pid_t pid, int pidfd, int *status, struct err *e)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	for (;;) {
+		siginfo_t info;
+		int r = reap(pid, status);
+		int sig;
+
+		if (r != 0)
+			return r < 0 ? fail(e, errno, "wait for process %d", pid) : 0;
+		sig = sigwaitinfo(&all, &info);
+		/* what the terminal's driver sent reached the whole foreground group, not the payload:
+		 * it has a session of its own */
+		if (sig > 0 && is_forwarded(sig))
+			(void)proc_signal(pidfd, sig); /* ESRCH: SIGCHLD follows */
+	}
+}
+
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int *status,
+                    struct err *e)
+{
+	struct term_relay relay = TERM_RELAY_NONE;
+	autofd signals = -1;
+	sigset_t all;
+	int r;
+
+	(void)fg;
+	if (master < 0)
+		return wait_signals(pid, pidfd, status, e);
+	sigfillset(&all);
+	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0)
+		return fail(e, errno, "watch signals");
+	TRY(term_relay_begin(&relay, master, signals, e));
+	for (;;) {
+		int sig = 0;
+
+		r = reap(pid, status);
+		if (r != 0)
+			break;
+		r = term_relay_step(&relay, &sig, e);
+		if (r < 0)
+			break;
+		if (sig > 0 && is_forwarded(sig) && sig != SIGWINCH)
+			(void)proc_signal(pidfd, sig); /* ESRCH: SIGCHLD follows */
+	}
+	term_relay_end(&relay);
+	if (r < 0 && e->msg[0] == '\0')
+		fail(e, errno, "wait for process %d", pid);
+	return r < 0 ? -1 : 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "run/chan.h"
+#include "run/spawn.h"
+#include "run/steps.h"
+
+static bool step_wanted(const struct step *s, const struct plan *p)
+{
+	return !s->wanted || s->wanted(p);
+}
+
+static bool step_is_mine(const struct step *s, const struct ctx *c)
+{
+	return (s->who == RUNTIME) == (c->self == RUNTIME);
+}
+
+static int step_index(const struct step *table, const char *name)
+{
+	for (int i = 0; table[i].name; i++)
+		if (strcmp(table[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+/* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
+static int peer_message(struct ctx *c, struct err *e)
+{
+	struct chan_msg m;
+	autofd fd = -1;
+	int r;
+
+	do
+		r = chan_recv(c->chan, &m, &fd);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return 0;
+	switch (m.kind) {
+	case CHAN_PASS:
+		c->passed |= UINT64_C(1) << m.step;
+		if (m.pid > 0)
+			spawn_adopt(c, m.pid, take_fd(&fd));
+		return 1;
+	case CHAN_LOG:
+		log_line((enum log_level)m.step, m.err.msg);
+		return 1;
+	case CHAN_FAIL:
+		break;
+	}
+	*e = m.err;
+	c->peer_failed = true;
+	return -1;
+}
+
+int steps_peer_drain(struct ctx *c, struct err *e)
+{
+	int r;
+
+	do
+		r = peer_message(c, e);
+	while (r > 0);
+	return r;
+}
+
+static int step_wait(struct ctx *c, const struct step *s, struct err *e)
+{
+	int i = step_index(c->table, s->after);
+
+	while (!(c->passed & UINT64_C(1) << i)) {
+		int r = peer_message(c, e);
+
+		if (r < 0)
+			return -1;
+		if (r == 0)
+			return c->self == RUNTIME ? spawn_init_died(c, s->after, e)
+			                          : fail(e, 0, "the runtime is gone");
+	}
+	return 0;
+}
+
+static int step_announce(struct ctx *c, int i, struct err *e)
+{
+	const struct step *s = &c->table[i];
+	struct chan_msg m = {.kind = CHAN_PASS, .step = i};
+	bool awaited = false;
+
+	for (const struct step *t = c->table; t->name && !awaited; t++)
+		awaited = t->after && !step_is_mine(t, c) && strcmp(t->after, s->name) == 0 &&
+		          step_wanted(t, c->plan);
+	if (!awaited || c->chan < 0)
+		return 0;
+	if (chan_send(c->chan, &m, -1) < 0) {
+		struct err peer = {0};
+
+		/* init said why it went before it went */
+		if (c->self == RUNTIME && steps_peer_drain(c, &peer) < 0) {
+			*e = peer;
+			return -1;
+		}
+		return c->self == RUNTIME ? spawn_init_died(c, s->name, e)
+		                          : fail(e, errno, "the runtime is gone");
+	}
+	return 0;
+}
+
+static int64_t clock_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int step_run(struct ctx *c, int i, struct err *e)
+{
+	const struct step *s = &c->table[i];
+	int64_t start = 0, waited = 0;
+	bool timed = c->davit->timings;
+
+	if (!step_wanted(s, c->plan))
+		return step_announce(c, i, e);
+	if (timed)
+		start = clock_us();
+	if (s->after)
+		TRY(step_wait(c, s, e));
+	if (timed)
+		waited = clock_us() - start;
+	TRY(s->run(c, e));
+	if (timed)
+		log_debug("%-22s %-9s %6" PRId64 " us, waited %6" PRId64 " us", s->name,
+		          c->self == RUNTIME ? "runtime" : "init", clock_us() - start - waited,
+		          waited);
+	return step_announce(c, i, e);
+}
+
+static int walk(struct ctx *c, int from, struct err *e)
+{
+	for (int i = from; c->table[i].name; i++) {
+		if (!step_is_mine(&c->table[i], c))
+			continue;
+		if (step_run(c, i, e) == 0)
+			continue;
+		if (!c->peer_failed)
+			snprintf(e->step, sizeof e->step, "%s", c->table[i].name);
+		for (; c->self == RUNTIME && i >= 0; i--)
+			if (c->table[i].who == RUNTIME && c->table[i].undo)
+				c->table[i].undo(c);
+		return -1;
+	}
+	return 0;
+}
+
+int steps_walk(struct ctx *c, struct err *e)
+{
+	return walk(c, 0, e);
+}
+
+int steps_walk_after(struct ctx *c, const char *name, struct err *e)
+{
+	return walk(c, step_index(c->table, name) + 1, e);
+}
+
+void steps_print(const struct step *table, const struct plan *p, FILE *out)
+{
+	static const char *const who[] = {"runtime", "init-host", "init-root"};
+
+	for (const struct step *s = table; s->name; s++)
+		fprintf(out, "%-24s%-11s%-24s%s\n", s->name, who[s->who], s->after ? s->after : "-",
+		        step_wanted(s, p) ? "run" : "skipped");
+}
+
+void steps_log(int level, const char *text, void *arg)
+{
+	struct ctx *c = arg;
+	struct chan_msg m = {.kind = CHAN_LOG, .step = level};
+
+	snprintf(m.err.msg, sizeof m.err.msg, "%s", text);
+	(void)chan_send(c->chan, &m, -1); /* a runtime that is gone reads no log */
+}

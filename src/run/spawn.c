@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/sys.h"
+#include "kernel/cgroup_stats.h"
+#include "run/chan.h"
+#include "run/steps.h"
+
+/* Namespaces that clone makes; the cgroup namespace must come after entering the group. */
+#define CLONE_NAMESPACES                                                                           \
+	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS)
+
+/* As fork(2): the child goes on with a copy of the stack. Kernels (or filters) without clone3 get
+ * clone(2), which cannot enter a cgroup. */
+static pid_t clone_process(unsigned long long flags, int cgroup, int *pidfd)
+{
+	struct clone_args args = {
+		.flags = flags | CLONE_PIDFD | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.cgroup = cgroup >= 0 ? (unsigned long long)cgroup : 0,
+	};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+
+	if (pid >= 0 || (errno != ENOSYS && errno != EPERM) || cgroup >= 0)
+		return pid;
+	return (pid_t)syscall(SYS_clone, flags | CLONE_PIDFD | (flags & CLONE_PARENT ? 0 : SIGCHLD),
+	                      NULL, pidfd, NULL, 0);
+}
+
+/* Signals the caller ignored or blocked would stay so in the payload. */
+static void signals_reset(void)
+{
+	const struct sigaction standard = {.sa_handler = SIG_DFL};
+	unsigned long long ignored = 0;
+	char text[4096];
+	const char *line;
+	sigset_t none;
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	fd_close_at(&fd);
+	if (n > 0) {
+		text[n] = '\0';
+		line = strstr(text, "\nSigIgn:");
+		ignored = line ? strtoull(line + 8, NULL, 16) : 0;
+	}
+	for (int s = 1; s <= 64; s++)
+		if (ignored & 1ULL << (s - 1))
+			sigaction(s, &standard, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void init_log(enum log_level level, const char *text, void *arg)
+{
+	steps_log((int)level, text, arg);
+}
+
+static _Noreturn void init_main(struct ctx *c)
+{
+	struct err e = {0};
+
+	fd_close_at(&c->chan);
+	c->chan = take_fd(&c->chan_init);
+	fd_close_at(&c->root);
+	fd_close_at(&c->dir); /* the lock is the runtime's */
+	c->self = INIT_HOST;
+	c->passed = 0;
+	c->in_stage = c->plan->ns.stage;
+	log_redirect(init_log, c);
+	signals_reset();
+	(void)setsid(); /* the stage may be its leader already */
+	steps_walk(c, &e);
+	chan_send_fail(c->chan, &e);
+	_exit(1);
+}
+
+static int spawn_failed(int flags, struct err *e)
+{
+	int errnum = errno;
+	char text[64];
+
+	fail(e, errnum, "make the container's init (new namespaces: %s)",
+	     ns_flags_text(flags, text, sizeof text));
+	if (errnum == ENOSPC)
+		fail_hint(e, "raise the limits in /proc/sys/user/max_*_namespaces");
+	else if (errnum == EAGAIN)
+		fail_hint(e,
+		          "a limit of processes is reached: pids.max of a cgroup, or RLIMIT_NPROC");
+	else if (errnum == EPERM && (flags & CLONE_NEWUSER))
+		fail_hint(e, "see whether the host lets users make user namespaces: sysctls "
+		             "kernel.unprivileged_userns_clone, user.max_user_namespaces, "
+		             "kernel.apparmor_restrict_unprivileged_userns");
+	else if (errnum == EPERM && geteuid() != 0)
+		fail_hint(e, "users without privilege need a user namespace in /linux/namespaces");
+	return -1;
+}
+
+/* Exec joins a pid namespace without a stage: what setns(2) changes is the namespace of children. */
+static int pid_ns_switch(struct ctx *c, int *own)
+{
+	if (c->plan->op != OP_EXEC || !(c->plan->ns.join_flags & CLONE_NEWPID) || c->plan->ns.stage)
+		return 0;
+	*own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	return *own < 0 ? -1 : setns(c->container->pidfd, CLONE_NEWPID);
+}
+
+int spawn_init(struct ctx *c, struct err *e)
+{
+	const struct ns_plan *ns = &c->plan->ns;
+	int flags = ns->stage ? 0 : ns->new_flags & CLONE_NAMESPACES;
+	int ends[2], cgroup, pidfd = -1;
+	autofd own_pid_ns = -1;
+	bool entered;
+	pid_t pid;
+
+	TRY(chan_pair(ends, e));
+	c->chan = ends[0];
+	c->chan_init = ends[1];
+	if (pid_ns_switch(c, &own_pid_ns) < 0)
+		return fail(e, errno, "join the container's pid namespace");
+	cgroup = c->plan->op == OP_EXEC ? c->exec_cgroup : cgroup_leaf_fd(&c->cgroup);
+	pid = clone_process((unsigned long long)flags, cgroup, &pidfd);
+	entered = pid >= 0 && cgroup >= 0;
+	if (pid < 0 && cgroup >= 0)
+		pid = clone_process((unsigned long long)flags, -1, &pidfd);
+	if (pid < 0)
+		return spawn_failed(flags, e);
+	if (pid == 0) {
+		struct err error = {0};
+
+		if (cgroup >= 0 && !entered && c->plan->op != OP_EXEC &&
+		    cgroup_enter(&c->plan->cgroup, &c->cgroup, getpid(), &error) < 0) {
+			chan_send_fail(c->chan_init, &error);
+			_exit(1);
+		}
+		init_main(c);
+	}
+	if (own_pid_ns >= 0)
+		(void)setns(own_pid_ns, CLONE_NEWPID); /* it is our own: cannot fail */
+	if (entered && c->plan->op != OP_EXEC)
+		cgroup_entered(&c->cgroup);
+	c->entered = entered;
+	fd_close_at(&c->chan_init);
+	if (ns->stage) {
+		c->stage = pid;
+		fd_close_at(&pidfd);
+		c->init.pid = pid; /* until it tells of init */
+	} else {
+		c->init.pid = pid;
+		c->pidfd = pidfd;
+	}
+	return 0;
+}
+
+int spawn_from_stage(struct ctx *c, struct err *e)
+{
+	int flags = c->plan->ns.new_flags & CLONE_NAMESPACES & ~CLONE_NEWUSER;
+	struct chan_msg m = {.kind = CHAN_PASS};
+	int pidfd = -1;
+	pid_t pid;
+
+	if (!c->in_stage)
+		return 0;
+	if (c->plan->ns.new_flags & CLONE_NEWTIME) {
+		TRY(ns_unshare(CLONE_NEWTIME, e));
+		if (c->plan->ns.offsets)
+			TRY(ns_time_offsets(c->plan->ns.offsets, e));
+	}
+	pid = clone_process((unsigned long long)flags | CLONE_PARENT, -1, &pidfd);
+	if (pid < 0)
+		return spawn_failed(flags, e);
+	if (pid == 0) {
+		c->in_stage = false;
+		(void)setsid();
+		return 0;
+	}
+	for (m.step = 0; strcmp(c->table[m.step].name, "ns-new") != 0; m.step++)
+		;
+	m.pid = pid;
+	if (chan_send(c->chan, &m, pidfd) < 0)
+		kill(pid, SIGKILL);
+	_exit(0);
+}
+
+void spawn_adopt(struct ctx *c, pid_t pid, int pidfd)
+{
+	c->init.pid = pid;
+	fd_close_at(&c->pidfd);
+	c->pidfd = pidfd;
+	if (c->stage > 0)
+		while (waitpid(c->stage, NULL, 0) < 0 && errno == EINTR)
+			;
+	c->stage = 0;
+}
+
+int spawn_init_died(struct ctx *c, const char *before, struct err *e)
+{
+	struct cgroup_exit x = {0};
+	int status = 0;
+
+	if (c->exited)
+		status = c->status;
+	else
+		while (waitpid(c->init.pid, &status, 0) < 0 && errno == EINTR)
+			;
+	c->status = status;
+	c->exited = true;
+	if (WIFSIGNALED(status))
+		fail(e, 0, "init was killed by signal %d before step %s", WTERMSIG(status), before);
+	else
+		fail(e, 0, "init ended with status %d before step %s", WEXITSTATUS(status), before);
+	cgroup_exit_read(&c->cgroup, &x);
+	if (x.has_oom_kills && x.oom_kills > 0)
+		fail_hint(e,
+		          "raise /linux/resources/memory/limit: the container ran out of memory");
+	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		fail_hint(e, "the seccomp profile forbids a system call that the set-up needs");
+	return -1;
+}
+
+void spawn_undo(struct ctx *c)
+{
+	/* init is alive or a zombie of ours: its pid is still its own */
+	if (c->init.pid > 0 && !c->exited) {
+		kill(c->init.pid, SIGKILL);
+		while (waitpid(c->init.pid, &c->status, 0) < 0 && errno == EINTR)
+			;
+		c->exited = true;
+	}
+	if (c->stage > 0 && c->stage != c->init.pid) {
+		kill(c->stage, SIGKILL);
+		while (waitpid(c->stage, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	c->stage = 0;
+	fd_close_at(&c->chan);
+	fd_close_at(&c->chan_init);
+	fd_close_at(&c->pidfd);
+}

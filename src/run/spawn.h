@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Making the container's init (or exec's process), and what its end means to the runtime.
+ *
+ * Usually one clone3(2) puts init straight into its new namespaces and, on version 2, its cgroup.
+ * Where the kernel demands a process in between (joining a pid or user namespace, joining anything
+ * below a new user namespace, time offsets) the first process is a stage: it walks init's rows up to
+ * ns-new, there clones init with CLONE_PARENT, so that init is the runtime's own child, tells its pid
+ * and ends. */
+#pragma once
+
+#include <sys/types.h>
+
+struct ctx;
+struct err;
+
+/* Row spawn. In the child it never returns. */
+int spawn_init(struct ctx *c, struct err *e);
+void spawn_undo(struct ctx *c);
+
+/* Row ns-new, in a stage: returns in init; the stage itself ends there. */
+int spawn_from_stage(struct ctx *c, struct err *e);
+
+/* The runtime learns of init; takes pidfd. */
+void spawn_adopt(struct ctx *c, pid_t pid, int pidfd);
+
+/* Init ended without a word before it passed the row called before: reaps it and says how; -1. */
+int spawn_init_died(struct ctx *c, const char *before, struct err *e);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "read.h"
+#include "write.h"
+
+#define RECORD_MAX (16u << 20)
+#define STARTING   "starting" /* the start socket while the container is being created */
+
+const char *const davit_status_names[] = {"creating", "created", "running", "paused", "stopped"};
+
+int state_id_check(const char *id, struct err *e)
+{
+	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789_+.-";
+	size_t n = strlen(id);
+
+	if (n == 0)
+		return fail(e, 0, "the container id is empty");
+	if (n > NAME_MAX)
+		return fail(e, 0, "the container id is longer than %d bytes", NAME_MAX);
+	if (strspn(id, allowed) != n || *id == '.' || *id == '-')
+		return fail(e, 0,
+		            "invalid container id \"%.64s\": letters, digits and _+.- are allowed, "
+		            "and neither . nor - at the start",
+		            id);
+	return 0;
+}
+
+/* ---- the state root */
+
+static bool is_real_root(void)
+{
+	const char *user;
+	autofd fd = -1;
+	char map[64];
+	ssize_t n;
+
+	if (geteuid() != 0)
+		return false;
+	user = getenv("USER");
+	if (!user || strcmp(user, "root") == 0)
+		return true;
+	fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, map, sizeof map - 1);
+	if (n <= 0)
+		return true;
+	map[n] = '\0';
+	return strstr(map, "4294967295") != NULL;
+}
+
+char *davit_default_root(void)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+
+	if (is_real_root())
+		return xstrdup("/run/davit");
+	if (dir && *dir == '/')
+		return xasprintf("%s/davit", dir);
+	return xasprintf("/run/user/%u/davit", geteuid());
+}
+
+static int root_make(const char *path, struct err *e)
+{
+	autofree char *copy = xstrdup(path);
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	bool pruned = xdg && str_starts(path, xdg) && geteuid() != 0;
+
+	for (char *s = copy + 1;; s++) {
+		char c = *s;
+
+		if (c != '/' && c != '\0')
+			continue;
+		*s = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return fail(e, errno, "make state root \"%s\"", path);
+		*s = c;
+		if (c == '\0')
+			break;
+	}
+	/* the sticky bit keeps the directory from being cleaned up as stale (XDG base directory
+	 * specification) */
+	if (pruned && chmod(path, 01700) < 0)
+		return fail(e, errno, "set the mode of state root \"%s\"", path);
+	return 0;
+}
+
+int state_root_open(const struct davit_context *c, bool make, struct err *e)
+{
+	autofree char *standard = c->root ? NULL : davit_default_root();
+	const char *path = c->root ? c->root : standard;
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+	autofd fd = -1;
+	struct stat st;
+
+	if (*path == '\0' || strspn(path, "/") == strlen(path))
+		return fail(e, 0, "\"%s\" cannot be the state root", path);
+	fd = fd_try_open(AT_FDCWD, path, flags);
+	if (fd < 0 && errno == ENOENT && make) {
+		TRY(root_make(path, e));
+		fd = fd_try_open(AT_FDCWD, path, flags);
+	}
+	if (fd < 0) {
+		fail(e, errno, "open state root \"%s\"", path);
+		e->errnum = errno;
+		return -1;
+	}
+	if (fstat(fd, &st) < 0)
+		return fail(e, errno, "state root \"%s\"", path);
+	if (st.st_uid != geteuid() && st.st_uid != 0)
+		return fail(e, 0, "state root \"%s\" belongs to user %u", path, st.st_uid);
+	if ((st.st_mode & 0022) && !(st.st_mode & S_ISVTX))
+		return fail(e, 0, "state root \"%s\" can be written by others (mode %04o)", path,
+		            st.st_mode & 07777);
+	return take_fd(&fd);
+}
+
+/* ---- writing */
+
+int state_reserve(int root, const char *id, struct err *e)
+{
+	autofd dir = -1;
+
+	if (mkdirat(root, id, 0700) < 0) {
+		if (errno == EEXIST)
+			return fail(e, 0, "container \"%s\" already exists", id);
+		return fail(e, errno, "make the state directory of \"%s\"", id);
+	}
+	dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0) {
+		fail(e, errno, "lock the state directory of \"%s\"", id);
+		unlinkat(root, id, AT_REMOVEDIR);
+		return -1;
+	}
+	return take_fd(&dir);
+}
+
+int state_write(int dir, const struct rec_record *rec, struct err *e)
+{
+	struct arena a = {0};
+	size_t len;
+	const char *text = oci_write(&record_schema, REC_RECORD, rec, OCI_WRITE_COMPACT, &a, &len);
+	autofd fd = openat(dir, "state.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	                   0600);
+	int r = 0;
+
+	if (fd < 0 || fd_write_all(fd, text, len) < 0)
+		r = fail(e, errno, "write the state of \"%s\"", rec->id);
+	arena_free(&a);
+	return r;
+}
+
+int state_set_init(int dir, const struct proc_id *init, struct err *e)
+{
+	char text[48];
+
+	snprintf(text, sizeof text, "%d %llu", init->pid, (unsigned long long)init->start);
+	if (symlinkat(text, dir, "init") < 0)
+		return fail(e, errno, "write the pid to the state directory");
+	return 0;
+}
+
+static const char *const state_files[] = {"start",   STARTING,    "init",
+                                          "seccomp", "exit.json", "state.json"};
+
+/* What a future version or a handler may have put there. */
+static void state_remove_others(int dir)
+{
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	autodir *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *f;
+
+	if (!d)
+		return;
+	while ((f = readdir(d)))
+		if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
+		    unlinkat(dir, f->d_name, 0) < 0)
+			(void)unlinkat(dir, f->d_name, AT_REMOVEDIR); /* rmdir tells */
+}
+
+int state_remove(int root, const char *id, int dir, struct err *e)
+{
+	for (size_t i = 0; i < COUNT(state_files); i++)
+		if (unlinkat(dir, state_files[i], 0) < 0 && errno != ENOENT)
+			break; /* rmdir tells */
+	if (unlinkat(root, id, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	state_remove_others(dir);
+	if (unlinkat(root, id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return fail(e, errno, "remove the state directory of \"%s\"", id);
+	return 0;
+}
+
+/* ---- reading */
+
+static int lock_wait(int dir, const char *id, struct err *e)
+{
+	int64_t end = clock_ms() + STATE_LOCK_MS;
+	useconds_t pause = 1000;
+	struct stat st;
+
+	while (flock(dir, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return fail(e, errno, "lock the state directory of \"%s\"", id);
+		if (clock_ms() >= end)
+			return fail(e, 0,
+			            "container \"%s\" is busy: another command has held its lock "
+			            "for %d s",
+			            id, STATE_LOCK_MS / 1000);
+		usleep(pause);
+		pause = pause < 50000 ? pause * 2 : pause;
+	}
+	if (fstat(dir, &st) == 0 && st.st_nlink == 0)
+		return fail(e, 0, "container \"%s\" does not exist", id);
+	return 0;
+}
+
+static int record_read(struct container *k, struct err *e)
+{
+	struct oci_error oe;
+	struct rec_record *rec;
+	size_t len;
+	autofd fd = openat(k->dir, "state.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	autofree char *text = NULL;
+
+	if (fd < 0)
+		return fail(e, errno, "open the state of \"%s\"", k->id);
+	text = fd_read_all(fd, RECORD_MAX, &len, e);
+	if (!text)
+		return -1;
+	rec = arena_new(&k->arena, struct rec_record);
+	if (oci_read(&record_schema, REC_RECORD, text, len, &k->arena, rec, &oe) < 0) {
+		fail(e, 0, "the state of \"%s\" is damaged: state.json:%u:%u: %s", k->id, oe.line,
+		     oe.column, oe.msg);
+		return fail_hint(e, "davit delete --force %s removes it", k->id);
+	}
+	if (rec->format != 1)
+		return fail(e, 0,
+		            "the state of \"%s\" has format %u, which this davit does not know",
+		            k->id, rec->format);
+	k->rec = rec;
+	return 0;
+}
+
+static void init_read(struct container *k)
+{
+	char text[64], boot[37];
+	struct err ignored;
+	unsigned long long start;
+	ssize_t n = readlinkat(k->dir, "init", text, sizeof text - 1);
+	int pid;
+
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	if (sscanf(text, "%d %llu", &pid, &start) != 2 || pid <= 0)
+		return;
+	k->init = (struct proc_id){pid, start};
+	/* after a reboot the same pid and start time may be a stranger's */
+	if (!k->rec || proc_boot_id(boot, &ignored) < 0 || strcmp(boot, k->rec->boot_id) != 0)
+		return;
+	k->pidfd = proc_open(&k->init);
+}
+
+int container_open(const struct davit_context *c, const char *id, unsigned flags,
+                   struct container *out, struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+
+	TRY(state_id_check(id, e));
+	k.id = xstrdup(id);
+	k.root = state_root_open(c, false, e);
+	if (k.root < 0)
+		return e->errnum == ENOENT ? fail(e, 0, "container \"%s\" does not exist", id) : -1;
+	k.dir = openat(k.root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (k.dir < 0) {
+		if (errno == ENOENT)
+			return fail(e, 0, "container \"%s\" does not exist", id);
+		return fail(e, errno, "open the state directory of \"%s\"", id);
+	}
+	if (flags & STATE_LOCK)
+		TRY(lock_wait(k.dir, id, e));
+	if (record_read(&k, e) < 0 && !(flags & STATE_BROKEN))
+		return -1;
+	init_read(&k);
+	*out = k;
+	k = (struct container)CONTAINER_NONE;
+	return 0;
+}
+
+void container_close(struct container *k)
+{
+	free(k->id);
+	fd_close_at(&k->root);
+	fd_close_at(&k->dir);
+	fd_close_at(&k->pidfd);
+	arena_free(&k->arena);
+	*k = (struct container)CONTAINER_NONE;
+}
+
+enum davit_status container_status(const struct container *k)
+{
+	autofd sock = -1;
+
+	if (k->init.pid == 0)
+		return flock(k->dir, LOCK_EX | LOCK_NB) < 0 ? DAVIT_CREATING : DAVIT_STOPPED;
+	if (k->pidfd < 0)
+		return DAVIT_STOPPED;
+	sock = state_start_connect(k->dir);
+	if (sock >= 0 || errno == EAGAIN)
+		return DAVIT_CREATED;
+	return faccessat(k->dir, STARTING, F_OK, 0) == 0 ? DAVIT_CREATING : DAVIT_RUNNING;
+}
+
+/* ---- the state as JSON */
+
+char *state_oci_json(const struct rec_record *rec, pid_t pid, const char *status, struct arena *a,
+                     size_t *len)
+{
+	struct oci_state s = {
+		.oci_version = (char *)DAVIT_SPEC_VERSION,
+		.id = rec->id,
+		.status = (char *)status,
+		.pid = pid,
+		.bundle = rec->bundle,
+		.annotations = rec->annotations,
+	};
+
+	return oci_write(&ocispec_schema, OCI_STATE, &s, OCI_WRITE_COMPACT, a, len);
+}
+
+char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status, bool pretty,
+                      struct arena *a)
+{
+	struct rec_status s = {
+		.oci_version = (char *)DAVIT_SPEC_VERSION,
+		.id = rec->id,
+		.pid = pid,
+		.status = (char *)status,
+		.bundle = rec->bundle,
+		.rootfs = rec->rootfs,
+		.created = rec->created,
+		.owner = rec->owner,
+		.annotations = rec->annotations,
+		.not_applied = rec->not_applied,
+		.n_not_applied = rec->n_not_applied,
+	};
+
+	return oci_write(&record_schema, REC_STATUS, &s,
+	                 pretty ? OCI_WRITE_PRETTY : OCI_WRITE_COMPACT, a, NULL);
+}
+
+/* ---- the start socket */
+
+/* Addresses hold 108 bytes; the directory's descriptor makes every path short. */
+static socklen_t start_address(int dir, const char *name, struct sockaddr_un *sa)
+{
+	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
+	snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", dir, name);
+	return sizeof *sa;
+}
+
+int state_start_connect(int dir)
+{
+	struct sockaddr_un sa;
+	socklen_t len = start_address(dir, "start", &sa);
+	autofd sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (sock < 0 || connect(sock, (struct sockaddr *)&sa, len) < 0)
+		return -1;
+	return take_fd(&sock);
+}
+
+int state_start_listen(int dir, struct err *e)
+{
+	struct sockaddr_un sa;
+	socklen_t len = start_address(dir, STARTING, &sa);
+	autofd sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (sock < 0 || bind(sock, (struct sockaddr *)&sa, len) < 0 || listen(sock, 8) < 0)
+		return fail(e, errno, "make the start socket");
+	return take_fd(&sock);
+}
+
+int state_start_publish(int dir, struct err *e)
+{
+	if (renameat(dir, STARTING, dir, "start") < 0)
+		return fail(e, errno, "publish the start socket");
+	return 0;
+}
+
+void state_start_remove(int dir)
+{
+	(void)unlinkat(dir, "start", 0); /* a socket that nobody listens on says the same */
+}
