@@ -45,7 +45,7 @@ function rules_of(    i, out)
 		if ($i !~ /^(required|absolute|nonempty|positive|natural|pagesize|cpulist)$/)
 			die("unknown rule " $i)
 		if ($i == "required")
-			required = required (required ? " | " : "") "1ULL << " count
+			required = required (required ? " | " : "") "1ULL << " (count + 0)
 		out = out (out ? " | " : "") "OCI_R_" toupper($i)
 	}
 	return out ? out : "0"

@@ -8,6 +8,7 @@
 #include "cli/opts.h"
 #include "cli/version.h"
 #include "davit.h"
+#include "kernel/exe.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -140,7 +141,7 @@ static int globals_context(const struct globals *g, struct davit_context *ctx, s
 }
 
 /* A caller may leave anything behind: an ignored SIGCHLD, blocked signals, a strange umask. */
-static int process_sanitise(unsigned flags, struct err *e)
+static int process_sanitise(unsigned flags, char *const *argv, struct err *e)
 {
 	sigset_t none;
 
@@ -152,8 +153,7 @@ static int process_sanitise(unsigned flags, struct err *e)
 	umask(022);
 	if (!(flags & CMD_ENTERS))
 		return 0;
-	/* exe_protect() belongs here. */
-	return 0;
+	return exe_protect(argv, e);
 }
 
 static int command_check(const struct command *cmd, int n, char **pos, struct err *e)
@@ -186,17 +186,17 @@ static int command_call(struct call *call, bool help, struct err *e)
 		return output_finish(e);
 	}
 	TRY(command_check(cmd, call->n_pos, call->pos, e));
-	TRY(process_sanitise(cmd->flags, e));
+	TRY(process_sanitise(cmd->flags, call->argv, e));
 	TRY(cmd->run(call, e));
 	return output_finish(e);
 }
 
 /* argv[0] is the command's name. */
 static int command_run(const struct davit_context *ctx, const struct command *cmd, char **argv,
-                       int *status, struct err *e)
+                       char *const *line, int *status, struct err *e)
 {
 	_Alignas(max_align_t) char args[CMD_ARGS_MAX] = {0};
-	struct call call = {.ctx = ctx, .cmd = cmd, .args = args, .pos = argv};
+	struct call call = {.ctx = ctx, .cmd = cmd, .args = args, .pos = argv, .argv = line};
 	int ret = opts_parse(cmd->opts, args, argv, cmd->last, &call.n_pos, e);
 
 	if (ret >= 0)
@@ -223,7 +223,8 @@ static int help_run(const char *name, struct err *e)
 }
 
 /* *who: what the error line starts with. */
-static int davit_main(char **argv, const char **who, int *failed, int *status, struct err *e)
+static int davit_main(char **argv, char *const *line, const char **who, int *failed, int *status,
+                      struct err *e)
 {
 	struct globals g = {0};
 	struct davit_context ctx = {0};
@@ -252,7 +253,7 @@ static int davit_main(char **argv, const char **who, int *failed, int *status, s
 		return fail(e, 0, "unknown command \"%s\"; \"davit --help\" lists them", argv[0]);
 	*who = cmd->name;
 	*failed = cmd->failed ? cmd->failed : 1;
-	return command_run(&ctx, cmd, argv, status, e);
+	return command_run(&ctx, cmd, argv, line, status, e);
 }
 
 int main(int argc, char **argv)
@@ -260,16 +261,20 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	const char *who = NULL;
 	int status = 0, failed = 1;
+	autofree char **line = NULL;
 
 	if (argc < 1)
 		return 1;
+	/* parsing moves the arguments about; exe_protect needs them as they were */
+	line = xcalloc((size_t)argc + 1, sizeof *line);
+	memcpy(line, argv, (size_t)argc * sizeof *line);
 	if (getauxval(AT_SECURE)) {
 		fail(&e, 0,
 		     "davit must not be set-user-ID, set-group-ID or have file capabilities");
 		log_error(&e, NULL);
 		return 1;
 	}
-	if (davit_main(argv, &who, &failed, &status, &e) < 0) {
+	if (davit_main(argv, line, &who, &failed, &status, &e) < 0) {
 		log_error(&e, who);
 		return failed;
 	}

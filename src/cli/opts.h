@@ -48,6 +48,7 @@ struct call {
 	const void *args; /* the struct that cmd->opts describes */
 	char **pos;       /* positional arguments, NULL-terminated */
 	int n_pos;
+	char *const *argv; /* the program's whole command line, as it was */
 	int status; /* exit status when run returned 0 */
 };
 

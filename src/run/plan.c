@@ -138,8 +138,8 @@ bool plan_is_rootless(const struct davit_context *c)
 		return c->rootless == DAVIT_TRUE;
 	if (geteuid() != 0)
 		return true;
-	(void)readlink("/proc/self/ns/user", text,
-	               sizeof text - 1); /* unknown: taken as rootless */
+	if (readlink("/proc/self/ns/user", text, sizeof text - 1) < 0)
+		return true;
 	return strcmp(text, INIT_USER_NS) != 0;
 }
 

@@ -189,7 +189,7 @@ int plan_exec(const struct davit_context *c, const struct davit_exec_args *r,
 {
 	static const struct oci_hooks no_hooks;
 	struct rec_record *rec = k->rec;
-	struct oci_process *process;
+	struct oci_process *process = NULL;
 
 	*out = (struct plan){
 		.op = OP_EXEC, .id = r->id, .exec = r, .hooks = &no_hooks, .record = rec};

@@ -132,8 +132,7 @@ int row_mount_sources(struct ctx *c, struct err *e)
 			if (userns < 0)
 				return fail_at(e, "/mounts/%zu", m->index);
 		}
-		c->sources[i] = mount_source_open(m, shared, &c->idmaps, userns, e);
-		if (c->sources[i] < 0)
+		if (mount_source_open(m, shared, &c->idmaps, userns, &c->sources[i], e) < 0)
 			return fail_at(e, "/mounts/%zu", m->index);
 	}
 	return 0;

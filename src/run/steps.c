@@ -54,11 +54,6 @@ static bool is_staged(const struct plan *p)
 	return p->ns.stage;
 }
 
-static bool is_direct(const struct plan *p)
-{
-	return !p->ns.stage;
-}
-
 static bool has_seccomp(const struct plan *p)
 {
 	return p->has_seccomp;
