@@ -271,13 +271,13 @@ int row_wait_start(struct ctx *c, struct err *e)
 int row_seccomp_early(struct ctx *c, struct err *e)
 {
 	if (c->seccomp.notify)
-		return seccomp_load_posted(&c->seccomp, c->mail, e);
-	return seccomp_load(&c->seccomp, e) < 0 ? -1 : 0;
+		return seccomp_install_posted(&c->seccomp, c->mail, e);
+	return seccomp_install(&c->seccomp, e) < 0 ? -1 : 0;
 }
 
 int row_seccomp_late(struct ctx *c, struct err *e)
 {
-	return seccomp_load(&c->seccomp, e) < 0 ? -1 : 0;
+	return seccomp_install(&c->seccomp, e) < 0 ? -1 : 0;
 }
 
 int row_hooks_start_container(struct ctx *c, struct err *e)
