@@ -30,10 +30,31 @@ const char *map_get(const struct oci_map *m, const char *key)
 
 /* ---- config.json */
 
+/* Drops empty and "." components in place; ".." stays, since what it means depends on links. */
+static void path_tidy(char *path)
+{
+	char *out = path;
+
+	for (const char *in = path; *in;) {
+		size_t n;
+
+		in += strspn(in, "/");
+		n = strcspn(in, "/");
+		if (n && !(n == 1 && *in == '.')) {
+			*out++ = '/';
+			memmove(out, in, n);
+			out += n;
+		}
+		in += n;
+	}
+	if (out == path)
+		*out++ = '/';
+	*out = '\0';
+}
+
 static const char *path_absolute(const char *path, struct arena *a, struct err *e)
 {
 	char cwd[PATH_MAX];
-	size_t n;
 	char *text;
 
 	if (*path != '/') {
@@ -41,13 +62,11 @@ static const char *path_absolute(const char *path, struct arena *a, struct err *
 			fail(e, errno, "find the current directory");
 			return NULL;
 		}
-		text = strcmp(path, ".") == 0 ? arena_strdup(a, cwd)
-		                              : arena_printf(a, "%s/%s", cwd, path);
+		text = arena_printf(a, "%s/%s", cwd, path);
 	} else {
 		text = arena_strdup(a, path);
 	}
-	for (n = strlen(text); n > 1 && text[n - 1] == '/'; n--)
-		text[n - 1] = '\0';
+	path_tidy(text);
 	return text;
 }
 
@@ -344,7 +363,13 @@ static int plan_rootfs(struct plan *p, struct arena *a, struct err *e)
 		.own_maps = p->maps.uid.n ? &p->maps : NULL,
 	};
 
-	return rootfs_plan_make(p->config, &q, a, &p->rootfs, e);
+	TRY(rootfs_plan_make(p->config, &q, a, &p->rootfs, e));
+	if (p->rootfs.label && !lsm_has_selinux()) {
+		log_debug("mount label \"%s\" is ignored: this host has no SELinux",
+		          p->rootfs.label);
+		p->rootfs.label = NULL;
+	}
+	return 0;
 }
 
 int plan_make(enum op op, const struct davit_context *c, const struct davit_create_args *r,
