@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -265,7 +266,8 @@ static int idmap_run_helper(pid_t pid, const char *program, const struct idmap *
 	if (status == 0)
 		return 0;
 	tail[strcspn(tail, "\n")] = '\0';
-	fail(e, 0, "%s failed with wait status %d: %s", program, status, tail);
+	fail(e, 0, "%s failed with status %d: %s", program,
+	     WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), tail);
 	return fail_hint(e, "check the ranges of the user in /etc/subuid and /etc/subgid");
 }
 

@@ -53,21 +53,36 @@ static bool option_is_id(const char *option)
 	return str_starts(option, "uid=") || str_starts(option, "gid=");
 }
 
+/* Quotes, which keep commas together in the data of mount(2), are no part of a value. */
+static char *value_unquote(const char *value)
+{
+	size_t len = strlen(value);
+
+	if (len >= 2 && value[0] == '"' && value[len - 1] == '"')
+		return xstrndup(value + 1, len - 2);
+	return NULL;
+}
+
+static int fs_set_option(int fs, const char *option)
+{
+	const char *value = strchr(option, '=');
+	autofree char *key = NULL, *bare = NULL;
+
+	if (!value)
+		return fs_set(fs, option, NULL);
+	key = xstrndup(option, (size_t)(value - option));
+	bare = value_unquote(value + 1);
+	return fs_set(fs, key, bare ? bare : value + 1);
+}
+
 static int fs_set_data(int fs, const struct fs_request *q, struct err *e)
 {
 	for (size_t i = 0; i < q->m->n_data; i++) {
 		const char *option = q->m->data[i];
-		const char *value = strchr(option, '=');
-		char key[64];
-		size_t len = value ? (size_t)(value - option) : strlen(option);
 
 		if (q->no_ids && option_is_id(option))
 			continue;
-		if (len >= sizeof(key))
-			return fs_fail(-1, q, option, EINVAL, e);
-		memcpy(key, option, len);
-		key[len] = '\0';
-		if (fs_set(fs, key, value ? value + 1 : NULL) < 0)
+		if (fs_set_option(fs, option) < 0)
 			return fs_fail(fs, q, option, errno, e);
 	}
 	return 0;
