@@ -10,7 +10,7 @@ all:
 
 # These install packages first, call make again, or clean: they need no configuration.
 SUITES = unit fuzz style integration validation
-bare := check $(SUITES:%=check-%) check-vm demo fuzz format deps clean distclean help
+bare := check $(SUITES:%=check-%) check-vm demo bench bench-density fuzz format deps clean distclean help
 ifneq ($(filter-out $(bare),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -140,6 +140,8 @@ help:
 #: make check-tidy        clang-tidy; also check-cppcheck
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer
 #: make demo              shows two containers
+#: make bench             times davit beside the bare system calls, crun, runc; QUICK=1 within a minute
+#: make bench-density     many containers at once: N=200
 #: make format            clang-format on all C files
 #: make dist              davit-VERSION.tar.gz of what is committed
 #: make install DESTDIR=  see ./configure --help for the directories

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tests/deps.sh [build|demo|test]: checks for the programs and libraries needed and, as root on
+# tests/deps.sh [build|demo|bench|test]: checks for the programs and libraries needed and, as root on
 # Debian and its like, installs those that are missing. Exit status 1: something essential is missing.
 set -u
 what=${1:-test}
@@ -24,6 +24,7 @@ look() {
 	need 'command -v python3' python3
 	# shellcheck disable=SC2016  # eval expands it
 	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
+	[ "$what" = demo ] || want 'command -v strace' strace
 	[ "$what" = test ] || return 0
 	want 'command -v git' git
 	want 'command -v clang' clang
@@ -34,7 +35,6 @@ look() {
 	want 'command -v cppcheck' cppcheck
 	want 'command -v codespell' codespell
 	want 'command -v shellcheck' shellcheck
-	want 'command -v strace' strace
 	want 'command -v newuidmap' uidmap
 	want 'command -v ip' iproute2
 	want 'command -v mandoc' mandoc

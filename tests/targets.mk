@@ -10,7 +10,8 @@ $(B)/tests/%: tests/integration/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -static -o $@ $<
 
-.PHONY: test-programs deps check $(SUITES:%=check-%) check-vm check-tidy check-cppcheck fuzz format demo
+.PHONY: test-programs deps check $(SUITES:%=check-%) check-vm check-tidy check-cppcheck fuzz format demo \
+	bench bench-density
 test-programs: all $(unit) $(fuzz) $(probe)
 deps:
 	@tests/deps.sh test
@@ -44,3 +45,13 @@ demo:
 	@tests/deps.sh demo
 	+@$(MAKE) --no-print-directory B=$(B) all
 	@DAVIT=$(B)/davit contrib/demo.sh
+
+# Both need root. The raw figures stay in the build directory.
+bench = tests/deps.sh bench && $(MAKE) --no-print-directory B=$(B) all && DAVIT=$(B)/davit $(if $(CC),CC='$(CC)') \
+	python3 -B tests/bench
+bench:
+	+@$(bench)/bench.py $(if $(QUICK),--quick) $(foreach w,$(ONLY),--only $(w)) --tsv $(B)/bench.tsv
+	@echo "# raw figures: $(B)/bench.tsv"
+bench-density:
+	+@$(bench)/density.py $(or $(N),200) --tsv $(B)/density.tsv
+	@echo "# raw figures: $(B)/density.tsv"
