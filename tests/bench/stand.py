@@ -74,16 +74,25 @@ def mount_namespace():
                 os.mkdir(f"{stage}/{name}")
                 call("mount", "--bind", "/sys/fs/cgroup/" + name, f"{stage}/{name}")
         os.makedirs(stage + "/hugetlb", exist_ok=True)
-        if not any(e.is_dir() for e in os.scandir(v2)):  # delegated to nobody: an empty promise
-            with contextlib.suppress(OSError), open(v2 + "/cgroup.subtree_control", "w", encoding="ascii") as f:
-                f.write("-hugetlb")
-        if libc.mount(b"cgroup", f"{stage}/hugetlb".encode(), b"cgroup", 0, b"hugetlb") == 0:
+        if hugetlb_mount(v2, stage + "/hugetlb"):
             call("mount", "--rbind", stage, "/sys/fs/cgroup")
         else:
             print(f"# no v1 hierarchy of hugetlb, which crun needs: {os.strerror(ctypes.get_errno())}")
     finally:
         call("umount", "-l", stage)
         os.rmdir(stage)
+
+
+def hugetlb_mount(v2, where):
+    """Busy as long as a group of the v2 hierarchy has the controller: tries for three seconds."""
+    for _ in range(30):
+        if not any(e.is_dir() for e in os.scandir(v2)):
+            with contextlib.suppress(OSError), open(v2 + "/cgroup.subtree_control", "w", encoding="ascii") as f:
+                f.write("-hugetlb")
+        if libc.mount(b"cgroup", where.encode(), b"cgroup", 0, b"hugetlb") == 0:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def cgroup_points():
