@@ -752,7 +752,8 @@ class Snapshot:
             if line not in self.mounts:
                 found.append(f"mount left: {line}")
         for line in self.mounts:
-            if line not in now.mounts:
+            # a mount point that somebody removed takes its mount along in every namespace
+            if line not in now.mounts and os.path.lexists(line.split()[4]):
                 found.append(f"mount gone: {line}")
         for pid, (state, comm) in descendants().items():
             if pid not in self.procs:
