@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -208,6 +209,18 @@ int tree_set(int tree, const struct tree_change *c)
 
 int tree_attach(int tree, int target)
 {
-	return sys_move_mount(tree, "", target, "",
-	                      MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+	struct stat what, where;
+
+	if (sys_move_mount(tree, "", target, "",
+	                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+		return 0;
+	/* EINVAL is said of much; mount(2) has a better word for this. */
+	if (errno == EINVAL) {
+		if (fstat(tree, &what) == 0 && fstat(target, &where) == 0 &&
+		    S_ISDIR(what.st_mode) != S_ISDIR(where.st_mode))
+			errno = ENOTDIR;
+		else
+			errno = EINVAL;
+	}
+	return -1;
 }
