@@ -11,6 +11,7 @@ Environment:
   DAVIT_INIT   the probe built from init.c (default: built on demand)
   DAVIT_ARGS   further global arguments, separated by blanks
   DAVIT_KEEP   keep the temporary directory
+  TEST_FACTOR  how much slower than usual this machine is: lengthens all time limits
 """
 import array
 import atexit
@@ -33,7 +34,8 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-TIMEOUT = 20  # seconds for one command
+FACTOR = float(os.environ.get("TEST_FACTOR", "1"))
+TIMEOUT = 20 * FACTOR  # seconds for one command
 libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
@@ -292,7 +294,7 @@ def reap():
 
 def eventually(condition, what="condition", seconds=5.0):
     """Waits until condition() is true and returns its value."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * FACTOR
     while True:
         value = condition()
         if value:
@@ -706,7 +708,7 @@ class FdReceiver:
 def read_tty(fd, until, seconds=8.0):
     """Reads from a pty master until the text has come, or the other side is gone."""
     import select
-    text, end = b"", time.monotonic() + seconds
+    text, end = b"", time.monotonic() + seconds * FACTOR
     while until is None or until.encode() not in text:
         left = end - time.monotonic()
         assert left > 0, f"terminal did not print {until!r}: {text!r}"
@@ -865,7 +867,7 @@ def run_one(function, limit):
     """Returns ("ok" | "skip" | "fail", detail)."""
     before = Snapshot()
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.alarm(limit)
+    signal.alarm(int(limit * FACTOR))
     verdict, detail = "ok", ""
     try:
         function()
