@@ -137,6 +137,7 @@ help:
 #: make                   davit, libdavit.a and libocispec.a in build/
 #: make check             every test; installs what is missing when root on Debian
 #: make check-unit        one suite: unit, fuzz, style, integration, validation; T=REGEX picks files
+#: make check-vm          all in virtual machines; VM="v2-systemd v1" picks some, T=REGEX files
 #: make check-tidy        clang-tidy; also check-cppcheck
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer
 #: make demo              shows two containers
