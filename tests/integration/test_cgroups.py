@@ -304,7 +304,8 @@ def devices_enforced():
                                     {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "r"}]),
                  {"process": {"capabilities": privileged()},
                   "linux": {"devices": [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666},
-                                        {"path": "/dev/mem2", "type": "c", "major": 1, "minor": 1, "fileMode": 0o666}]}})
+                                        {"path": "/dev/mem2", "type": "c", "major": 1, "minor": 1,
+                                                "fileMode": 0o666}]}})
     with Bundle(over) as b:
         words = ["open", "/dev/kmsg", "r", "/dev/kmsg", "w", "/dev/mem2", "r", "/dev/null", "rw"]
         b.up(*words, "+", "pause")
@@ -407,7 +408,8 @@ def update():
 def update_devices():
     need("devices")
     over = merge(resources(devices=[{"allow": False, "access": "rwm"}]),
-                 {"linux": {"devices": [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o666}]},
+                 {"linux": {"devices": [{"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11,
+                         "fileMode": 0o666}]},
                   "process": {"capabilities": privileged()}})
     with Bundle(over) as b:
         b.up()
@@ -427,7 +429,8 @@ def update_errors():
     fails(run_davit("update", "--pids-limit", "5", TAG + "nope"), "does not exist")
     with Bundle(resources(pids={"limit": 50})) as b:
         b.up()
-        for argv in (["--pids-limit", "x"], ["--memory", "lots"], ["--resources", "/nowhere"], ["--cpuset-cpus", "9999"]):
+        for argv in (["--pids-limit", "x"], ["--memory", "lots"], ["--resources", "/nowhere"], ["--cpuset-cpus",
+                "9999"]):
             fails(run_davit("update", *argv, b.id))
         check(b, "pids", {"pids.max": 50}, {"pids.max": 50})
         b.delete("--force")

@@ -103,7 +103,8 @@ def containerd():
             run("create", "--bundle", b.dir, "--pid-file", b.dir + "/init.pid", b.id, stdout=out, check=True)
         run("start", b.id, check=True)
         b.wait_output("ready=1")
-        spec = b.side("exec.json", json.dumps({"args": ["/init", "sleep", "30"], "cwd": "/", "user": {"uid": 0, "gid": 0},
+        spec = b.side("exec.json", json.dumps({"args": ["/init", "sleep", "30"], "cwd": "/", "user": {"uid": 0,
+                "gid": 0},
                                                "env": ["PATH=/bin"]}))
         run("exec", "--process", spec, "--detach", "--pid-file", b.dir + "/exec.pid", b.id, check=True)
         pids = json.loads(run("ps", "--format", "json", b.id, check=True).out)
@@ -183,7 +184,7 @@ def podman_classes():
         b.delete("--force")
 
 
-@test("docker's words: \"executable file not found\", \"no such file or directory\", \"permission denied\", in lower case")
+@test("docker's words for a missing and for a forbidden program, in lower case")
 def docker_words():
     with Bundle(engine_config()) as b:
         b.file("/plain", "x", 0o644)
@@ -198,7 +199,8 @@ def docker_words():
 def docker_notdir():
     with Bundle(engine_config()) as b:
         b.file("/afile", "x")
-        b.save({"mounts": MOUNTS + [{"destination": "/afile", "source": b.side("data"), "type": "bind", "options": ["rbind"]}]})
+        b.save({"mounts": MOUNTS + [{"destination": "/afile", "source": b.side("data"), "type": "bind",
+                "options": ["rbind"]}]})
         r = fails(b.create(check=False))
         assert "not a directory" in r.err, r
 
@@ -206,7 +208,8 @@ def docker_notdir():
 @test("no unrelated error uses the words that engines classify by")
 def other_errors():
     with Bundle(engine_config()) as b:
-        for over in ({"ociVersion": "invalid"}, {"process": {"cwd": "relative"}}, {"linux": {"namespaces": namespaces("colour")}},
+        for over in ({"ociVersion": "invalid"}, {"process": {"cwd": "relative"}},
+                {"linux": {"namespaces": namespaces("colour")}},
                      {"linux": {"rootfsPropagation": "sideways"}}, {"hostname": "x" * 100}):
             b.conf = config(engine_config(), over)
             r = fails(b.create(check=False))
@@ -243,7 +246,8 @@ def pipes():
         extra = os.pipe()
         os.set_inheritable(extra[1], True)
         with open(b.stdout, "wb") as out:
-            q = subprocess.Popen(command("create", "--bundle", b.dir, b.id), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+            q = subprocess.Popen(command("create", "--bundle", b.dir, b.id), stdin=subprocess.DEVNULL,
+                    stdout=out, stderr=out,
                                  pass_fds=(extra[1],))
             assert q.wait(TIMEOUT) == 0, b.output()
         os.close(extra[1])
@@ -255,7 +259,8 @@ def pipes():
 
 @test("--cgroup-manager cgroupfs and disabled, --rootless, --systemd-cgroup=false are accepted")
 def global_flags():
-    for glob in (["--cgroup-manager", "cgroupfs"], ["--cgroup-manager=disabled"], ["--rootless", "false"], ["--rootless=auto"],
+    for glob in (["--cgroup-manager", "cgroupfs"], ["--cgroup-manager=disabled"], ["--rootless", "false"],
+            ["--rootless=auto"],
                  ["--debug"], ["--log-level", "debug"]):
         with Bundle(engine_config()) as b:
             b.conf["linux"].pop("resources", None)

@@ -98,7 +98,8 @@ def wrong_type():
 @test("required properties that are missing are errors that name them")
 def required():
     with Bundle() as b:
-        for pointer in ("/ociVersion", "/process/cwd", "/root/path", "/mounts/0/destination", "/linux/namespaces/0/type"):
+        for pointer in ("/ociVersion", "/process/cwd", "/root/path", "/mounts/0/destination",
+                "/linux/namespaces/0/type"):
             doc = config()
             *path, last = pointer.strip("/").split("/")
             node = doc
@@ -124,7 +125,8 @@ def oci_version():
 @test("unknown properties at every level are ignored")
 def unknown_properties():
     with Bundle() as b:
-        b.save({"x": {"y": [1, 2, {"z": None}]}, "process": {"x": 1, "user": {"x": "y"}}, "linux": {"x": [], "windows": {}},
+        b.save({"x": {"y": [1, 2, {"z": None}]}, "process": {"x": 1, "user": {"x": "y"}}, "linux": {"x": [],
+                "windows": {}},
                 "root": {"x": 1}, "hooks": {"x": []}, "solaris": {}, "windows": {"layerFolders": []}},
                command_args("exit", "3"))
         assert b.run().rc == 3

@@ -317,7 +317,8 @@ def daemon():
 def flood():
     with hooked() as b:
         h = Hooks(b)
-        h.add("createRuntime", "i=0; while [ $i -lt 20000 ]; do echo line line line line line >&2; i=$((i+1)); done; exit 1")
+        h.add("createRuntime", "i=0; while [ $i -lt 20000 ]; do echo line line line line line >&2; "
+                               "i=$((i+1)); done; exit 1")
         r = fails(b.create(check=False))
         assert len(r.err) < 10000, len(r.err)
 

@@ -185,8 +185,10 @@ def setuid_program():
 @test("rlimits are set, soft and hard")
 def rlimits():
     limits = [{"type": "RLIMIT_NOFILE", "soft": 111, "hard": 222}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
-              {"type": "RLIMIT_NPROC", "soft": 300, "hard": 400}, {"type": "RLIMIT_STACK", "soft": 1 << 22, "hard": 1 << 23},
-              {"type": "RLIMIT_AS", "soft": 1 << 30, "hard": 1 << 31}, {"type": "RLIMIT_FSIZE", "soft": 1 << 20, "hard": 1 << 20}]
+              {"type": "RLIMIT_NPROC", "soft": 300, "hard": 400}, {"type": "RLIMIT_STACK", "soft": 1 << 22,
+                      "hard": 1 << 23},
+              {"type": "RLIMIT_AS", "soft": 1 << 30, "hard": 1 << 31}, {"type": "RLIMIT_FSIZE", "soft": 1 << 20,
+                      "hard": 1 << 20}]
     with Bundle(process(rlimits=limits)) as b:
         facts = b.probe("rlimits")
         for l in limits:

@@ -65,7 +65,8 @@ def concurrent():
         with Bundle() as b:
             b.save(command_args("pause"))
             b.create()
-            jobs = [["start", b.id], ["start", b.id], ["state", b.id], ["kill", b.id, "KILL"], ["delete", "--force", b.id],
+            jobs = [["start", b.id], ["start", b.id], ["state", b.id], ["kill", b.id, "KILL"], ["delete",
+                    "--force", b.id],
                     ["delete", "--force", b.id], ["list"]]
             procs = [subprocess.Popen(command(*j), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.PIPE) for j in jobs]

@@ -337,7 +337,8 @@ def bind_options():
     with dot_bundle() as b:
         source = b.side("source")
         facts = b.probe("mounts", over={"mounts": MOUNTS + [
-            {"destination": "/tmp/bind", "type": "bind", "source": source, "options": ["bind", "nosuid", "mode=755", "size=1m"]}]})
+            {"destination": "/tmp/bind", "type": "bind", "source": source, "options": ["bind", "nosuid",
+                    "mode=755", "size=1m"]}]})
         assert facts.mount_at("/tmp/bind"), facts.text
 
 
@@ -358,7 +359,8 @@ def devices():
 def seccomp_getcwd():
     for nnp in (True, False):
         with dot_bundle({"process": {"noNewPrivileges": nnp}, "linux": {"seccomp": {
-                "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getcwd"], "action": "SCMP_ACT_ERRNO"}]}}}) as b:
+                "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["getcwd"],
+                        "action": "SCMP_ACT_ERRNO"}]}}}) as b:
             assert b.probe("syscall", "getcwd", "0", "0")["syscall:getcwd"] == "EPERM"
 
 
@@ -375,7 +377,8 @@ def rlimits_last():
 def namespace_type():
     for kind, link in (("ipc", "uts"), ("uts", "ipc"), ("network", "ipc")):
         rest = [k for k in NAMESPACES if k != kind]
-        with dot_bundle({"hostname": None, "linux": {"namespaces": namespaces(*rest, **{kind: "/proc/self/ns/" + link})}}) as b:
+        with dot_bundle({"hostname": None, "linux": {"namespaces": namespaces(*rest,
+                **{kind: "/proc/self/ns/" + link})}}) as b:
             assert suite_create(b).rc != 0, kind
             b.nothing_left()
 
