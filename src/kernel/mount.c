@@ -260,7 +260,7 @@ static int fs_bind_substitute(const struct mount_plan *m, const struct rootfs_pl
 
 static int fs_hint(const struct mount_plan *m, const struct rootfs_plan *p, struct err *e)
 {
-	if (e->errnum != EPERM || !p->userns)
+	if (e->errnum != EPERM)
 		return -1;
 	if (type_is(m, "proc") && !(p->own_ns & CLONE_NEWPID))
 		return fail_hint(e, "a pid namespace is missing in /linux/namespaces");
