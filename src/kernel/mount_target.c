@@ -143,16 +143,23 @@ static int target_check(const struct mount_plan *m, const struct rootfs *r, int 
 	            m->type, m->dest);
 }
 
-/* The common case in few calls: only the last directory is missing. */
+/* A tmpfs takes over the mode of the directory it covers. One that is made for it has what a tmpfs
+ * has by itself, so that the next start of the container finds the same. */
+static mode_t target_mode(const struct mount_plan *m)
+{
+	return strcmp(m->type, "tmpfs") == 0 ? 01777 : 0755;
+}
+
+/* Few calls where only the last directory is missing. */
 static int target_mkdir(const struct mount_plan *m, struct rootfs *r, struct err *e)
 {
 	char name[256];
 	autofd parent = -1;
 
 	if (!strchr(m->dest, '/'))
-		return path_try_mkdir(r->root, m->dest, 0755);
-	parent = path_parent(r->root, m->dest, false, name, e);
-	return parent < 0 ? -1 : path_try_mkdir(parent, name, 0755);
+		return path_try_mkdir(r->root, m->dest, target_mode(m));
+	parent = path_parent(r->root, m->dest, true, name, e);
+	return parent < 0 ? -1 : path_try_mkdir(parent, name, target_mode(m));
 }
 
 static int target_make(const struct mount_plan *m, struct rootfs *r, enum target_kind kind,
@@ -169,7 +176,7 @@ static int target_make(const struct mount_plan *m, struct rootfs *r, enum target
 	if (kind == TARGET_DIR)
 		fd = target_mkdir(m, r, e);
 	if (fd < 0)
-		fd = kind == TARGET_DIR ? path_mkdirs(r->root, m->dest, 0755, e)
+		fd = kind == TARGET_DIR ? path_mkdirs(r->root, m->dest, target_mode(m), e)
 		                        : path_mkfile(r->root, m->dest, 0755, e);
 	if (fd >= 0)
 		return fd;
