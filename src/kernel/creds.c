@@ -20,7 +20,8 @@
 
 /* ---- The plan */
 
-/* Names come as "CAP_CHOWN" in the specification; `exec --cap` of other runtimes takes "chown" too. */
+/* Names come as "CAP_CHOWN" in the specification; `exec --cap` of other runtimes takes "chown"
+ * too. */
 static bool cap_find(const char *name, int *cap)
 {
 	char full[40];
@@ -154,7 +155,7 @@ static int capsets_put(const struct capsets *c, struct err *e)
 	return 0;
 }
 
-/* Drops what is not wanted, up to the last capability of the kernel, which may know more than we. */
+/* Drops what is not wanted, up to the kernel's last capability: it may know more than we. */
 static int bounding_limit(uint64_t wanted, struct err *e)
 {
 	for (int cap = 0; cap < 64; cap++) {

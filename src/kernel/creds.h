@@ -40,19 +40,22 @@ enum creds_flags {
 };
 
 /* Pure. Absent capabilities are none, the bounding set included. Unknown names, and capabilities
- * no set grants (inheritable outside of bounding, effective outside of permitted, ambient outside of
- * permitted or inheritable), are left out with a warning, as config.md wants. A NULL user is 0:0. */
+ * no set grants (inheritable outside of bounding, effective outside of permitted, ambient outside
+ * of permitted or inheritable), are left out with a warning, as config.md wants. A NULL user is
+ * 0:0. */
 int creds_make(const struct oci_process *process, unsigned flags, struct creds_plan *plan,
                struct err *e);
 
-/* Parses one set of names ("CAP_CHOWN", any case, "CAP_" may be missing) into bits; for `exec --cap`. */
+/* Parses one set of names ("CAP_CHOWN", any case, "CAP_" may be missing) into bits; also for
+ * `exec --cap`. */
 uint64_t caps_parse(char *const *names, size_t n, const char *set);
 
 /* Becomes what the plan says and reads the capability sets back.
  * Order: bounding, groups, gid, uid, permitted + effective + inheritable, ambient, no_new_privs.
  * Capabilities the caller does not hold itself are dropped with a warning.
  * Runs in: init and exec's process, inside its namespaces, after everything that needs privilege.
- * Must not: be followed by anything privileged. Leaves the process non-dumpable, umask set if asked. */
+ * Must not: be followed by anything privileged.
+ * Leaves: a non-dumpable process; the umask, if one is asked for. */
 int creds_apply(const struct creds_plan *plan, struct err *e);
 
 /* Makes the process opaque to ptrace(2) and /proc/PID/{fd,mem,root} of others: before the first

@@ -30,7 +30,7 @@ int keyring_join(const char *name, struct err *e)
 		return -1;
 	}
 	if (sys_keyctl(SYS_KEYCTL_SETPERM, (unsigned long)ring, KEYRING_PERM, 0) < 0)
-		/* The ring is a container's that changed its owner; it was set up when it was new. */
+		/* it has another owner by now, and was set up when it was new */
 		log_debug("permissions of session keyring \"%s\" are kept: errno %d", name, errno);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The session keyring: a container must not see the caller's keys. keyrings(7), session-keyring(7). */
+/* The session keyring: a container must not see the caller's keys. keyrings(7),
+ * session-keyring(7). */
 #pragma once
 
 struct err;

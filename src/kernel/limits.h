@@ -25,8 +25,8 @@ struct rlimits_plan {
 int rlimits_make(const struct oci_rlimit *rlimits, size_t n, struct rlimits_plan *plan,
                  struct err *e);
 
-/* Applies all to process pid (0: the caller). Apply late: RLIMIT_AS and RLIMIT_NPROC also bind init's
- * own set-up. */
+/* Applies all to process pid (0: the caller). Apply late: RLIMIT_AS and RLIMIT_NPROC also bind
+ * init's own set-up. */
 int rlimits_apply(pid_t pid, const struct rlimits_plan *plan, struct err *e);
 
 /* Writes value (-1000 ... 1000) to oom_score_adj of process pid as seen in procfs root proc.

@@ -129,7 +129,7 @@ static int apparmor_exec(const char *profile, int proc, struct err *e)
 	autofree char *text = NULL;
 	int rc;
 
-	/* Leaving the confinement one is not in needs no write, which a nested runtime may not do. */
+	/* who is not confined need not leave; a nested runtime could not write that */
 	if (str_eq(profile, "unconfined") &&
 	    attr_read(proc, "apparmor/current", shown, sizeof(shown)) == 0 &&
 	    str_eq(shown, "unconfined"))
@@ -148,7 +148,8 @@ static int apparmor_exec(const char *profile, int proc, struct err *e)
 	}
 	if (rc < 0)
 		return attr_fail(e, errno, "write", name, profile);
-	/* stacks ("a//&b") and profiles of other policy namespaces (":ns:a") are shown differently */
+	/* stacks ("a//&b") and profiles of other policy namespaces (":ns:a") are shown
+	 * differently */
 	if (strpbrk(profile, "&:") != NULL)
 		return 0;
 	if (attr_read(proc, name, shown, sizeof(shown)) < 0)
@@ -189,7 +190,7 @@ int lsm_keycreate(const struct lsm_plan *plan, int proc, struct err *e)
 
 int lsm_keycreate_reset(const struct lsm_plan *plan, int proc, struct err *e)
 {
-	/* an empty write resets it; a write(2) of no bytes does not reach the kernel, one NUL does */
+	/* a write(2) of no bytes does not reach the LSM; one NUL does, and resets */
 	autofd fd = -1;
 
 	if (plan->selinux == NULL)

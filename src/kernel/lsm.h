@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* SELinux and AppArmor labels of the process, written to /proc/thread-self/attr through a procfs
  * handle of our own (a descriptor of a procfs root that the container never saw), then read back.
- * A label on a host without that LSM is ignored with a debug line; a label that cannot be applied on
- * a host that has it is an error. proc_pid_attr(5). */
+ * A label on a host without that LSM is ignored with a debug line; a label that cannot be applied
+ * on a host that has it is an error. proc_pid_attr(5). */
 #pragma once
 
 #include <stdbool.h>
@@ -26,6 +26,6 @@ bool lsm_has_apparmor(void);
  * namespace the caller has a number. Runs in: init and exec's process, before creds_apply. */
 int lsm_exec(const struct lsm_plan *plan, int proc, struct err *e);
 
-/* SELinux label for keyrings made from now on; NULL in plan: nothing. label_reset after the join. */
+/* SELinux label for keyrings made from now on, if the plan has one; reset after the join. */
 int lsm_keycreate(const struct lsm_plan *plan, int proc, struct err *e);
 int lsm_keycreate_reset(const struct lsm_plan *plan, int proc, struct err *e);

@@ -5,9 +5,9 @@
  * system calls only. Where the two differ on purpose (see seccomp_compile.h) the reason is there.
  *
  * Order of use. In the runtime: seccomp_prepare (or seccomp_decode), then seccomp_save for later
- * `exec`s. In init: seccomp_install, with no_new_privs as the last thing before execve(2), else while
- * CAP_SYS_ADMIN is still there. A profile with SCMP_ACT_NOTIFY needs the mailbox at the end.
- * seccomp(2), config-linux.md "Seccomp". */
+ * `exec`s. In init: seccomp_install, with no_new_privs as the last thing before execve(2), else
+ * while CAP_SYS_ADMIN is still there. A profile with SCMP_ACT_NOTIFY needs the mailbox at the
+ * end. seccomp(2), config-linux.md "Seccomp". */
 #pragma once
 
 #include <stdbool.h>
@@ -78,13 +78,13 @@ struct seccomp_mail {
 /* One shared page, zeroed; NULL with e filled. Unmap with munmap(mail, sizeof *mail) or exit. */
 struct seccomp_mail *seccomp_mail_new(struct err *e);
 
-/* init: seccomp_install, then posts the outcome and waits without a system call until the runtime has
- * taken the listener (about 20 s at most). The listener stays open, close-on-exec. */
+/* init: seccomp_install, then posts the outcome and waits without a system call until the runtime
+ * has taken the listener (about 20 s at most). The listener stays open, close-on-exec. */
 int seccomp_install_posted(const struct seccomp_program *p, struct seccomp_mail *mail,
                            struct err *e);
 
 /* runtime: waits for the post (timeout_ms; fails at once when init is gone) and returns its own
- * copy of the listener; releases init. When init's load failed, e tells why (init fails as well). */
+ * copy of the listener; releases init. If init's load failed, e tells why. */
 int seccomp_listener_take(struct seccomp_mail *mail, int init_pidfd, int timeout_ms, struct err *e);
 
 /* runtime: sends the container process state and the listener to the agent's socket. state is the

@@ -6,10 +6,9 @@
 
 #include "base/mem.h"
 
-#ifndef EM_LOONGARCH
-#define EM_LOONGARCH 258
+#ifndef SCMP_ARCH_LOONGARCH64
+#define SCMP_ARCH_LOONGARCH64 (258 /* EM_LOONGARCH */ | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE)
 #endif
-#define ARCH_LOONGARCH64 (EM_LOONGARCH | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE)
 
 enum mux_column {
 	MUX_X86,
@@ -20,60 +19,35 @@ enum mux_column {
 	MUX_NONE = -1
 };
 
-#define X86_64 SCMP_ARCH_X86_64
+/* name, first number, the other kernel that runs its programs, mux column, 64 bit arguments, big
+ * endian */
+#define ROW(name, base, host, mux, wide, big)                                                      \
+	{                                                                                          \
+		SCMP_ARCH_##name, SCMP_ARCH_##name, base, host, mux, wide, big                     \
+	}
+#define ALSO_ON(name) SCMP_ARCH_##name
+
 static const struct seccomp_arch archs[] = {
-	{SCMP_ARCH_X86_64,      AUDIT_ARCH_X86_64,   0,          {X86_64},                         MUX_NONE, true,  false},
-	{SCMP_ARCH_X86,         AUDIT_ARCH_I386,     0,          {SCMP_ARCH_X86, X86_64},          MUX_X86,  false, false},
-	{SCMP_ARCH_X32,         AUDIT_ARCH_X86_64,   0x40000000, {X86_64},                         MUX_NONE, false, false},
-	{SCMP_ARCH_AARCH64,     AUDIT_ARCH_AARCH64,  0,          {SCMP_ARCH_AARCH64},              MUX_NONE, true,  false},
-	{SCMP_ARCH_ARM,
-         AUDIT_ARCH_ARM,                             0,
-         {SCMP_ARCH_ARM, SCMP_ARCH_AARCH64},
-         MUX_NONE,                                                                                           false,
-         false													   },
-	{SCMP_ARCH_MIPS,
-         AUDIT_ARCH_MIPS,                            4000,
-         {SCMP_ARCH_MIPS, SCMP_ARCH_MIPS64},
-         MUX_MIPS,                                                                                           false,
-         true													    },
-	{SCMP_ARCH_MIPS64,      AUDIT_ARCH_MIPS64,   5000,       {SCMP_ARCH_MIPS64},               MUX_NONE, true,  true },
-	{SCMP_ARCH_MIPS64N32,
-         AUDIT_ARCH_MIPS64N32,                       6000,
-         {SCMP_ARCH_MIPS64},
-         MUX_NONE,                                                                                           false,
-         true													    },
-	{SCMP_ARCH_MIPSEL,
-         AUDIT_ARCH_MIPSEL,                          4000,
-         {SCMP_ARCH_MIPSEL, SCMP_ARCH_MIPSEL64},
-         MUX_MIPS,                                                                                           false,
-         false													   },
-	{SCMP_ARCH_MIPSEL64,
-         AUDIT_ARCH_MIPSEL64,                        5000,
-         {SCMP_ARCH_MIPSEL64},
-         MUX_NONE,                                                                                           true,
-         false													   },
-	{SCMP_ARCH_MIPSEL64N32,
-         AUDIT_ARCH_MIPSEL64N32,                     6000,
-         {SCMP_ARCH_MIPSEL64},
-         MUX_NONE,                                                                                           false,
-         false													   },
-	{SCMP_ARCH_PPC,         AUDIT_ARCH_PPC,      0,          {SCMP_ARCH_PPC, SCMP_ARCH_PPC64}, MUX_PPC,  false, true },
-	{SCMP_ARCH_PPC64,       AUDIT_ARCH_PPC64,    0,          {SCMP_ARCH_PPC64},                MUX_PPC,  true,  true },
-	{SCMP_ARCH_PPC64LE,     AUDIT_ARCH_PPC64LE,  0,          {SCMP_ARCH_PPC64LE},              MUX_PPC,  true,  false},
-	{SCMP_ARCH_S390,
-         AUDIT_ARCH_S390,                            0,
-         {SCMP_ARCH_S390, SCMP_ARCH_S390X},
-         MUX_S390,                                                                                           false,
-         true													    },
-	{SCMP_ARCH_S390X,       AUDIT_ARCH_S390X,    0,          {SCMP_ARCH_S390X},                MUX_S390, true,  true },
-	{SCMP_ARCH_PARISC,
-         AUDIT_ARCH_PARISC,                          0,
-         {SCMP_ARCH_PARISC, SCMP_ARCH_PARISC64},
-         MUX_NONE,                                                                                           false,
-         true													    },
-	{SCMP_ARCH_PARISC64,    AUDIT_ARCH_PARISC64, 0,          {SCMP_ARCH_PARISC64},             MUX_NONE, true,  true },
-	{SCMP_ARCH_RISCV64,     AUDIT_ARCH_RISCV64,  0,          {SCMP_ARCH_RISCV64},              MUX_NONE, true,  false},
-	{ARCH_LOONGARCH64,      ARCH_LOONGARCH64,    0,          {ARCH_LOONGARCH64},               MUX_NONE, true,  false},
+	{SCMP_ARCH_X32, SCMP_ARCH_X86_64, 0x40000000, SCMP_ARCH_X86_64, MUX_NONE, false, false},
+	ROW(X86_64, 0, 0, MUX_NONE, true, false),
+	ROW(X86, 0, ALSO_ON(X86_64), MUX_X86, false, false),
+	ROW(AARCH64, 0, 0, MUX_NONE, true, false),
+	ROW(ARM, 0, ALSO_ON(AARCH64), MUX_NONE, false, false),
+	ROW(MIPS, 4000, ALSO_ON(MIPS64), MUX_MIPS, false, true),
+	ROW(MIPS64, 5000, 0, MUX_NONE, true, true),
+	ROW(MIPS64N32, 6000, ALSO_ON(MIPS64), MUX_NONE, false, true),
+	ROW(MIPSEL, 4000, ALSO_ON(MIPSEL64), MUX_MIPS, false, false),
+	ROW(MIPSEL64, 5000, 0, MUX_NONE, true, false),
+	ROW(MIPSEL64N32, 6000, ALSO_ON(MIPSEL64), MUX_NONE, false, false),
+	ROW(PPC, 0, ALSO_ON(PPC64), MUX_PPC, false, true),
+	ROW(PPC64, 0, 0, MUX_PPC, true, true),
+	ROW(PPC64LE, 0, 0, MUX_PPC, true, false),
+	ROW(S390, 0, ALSO_ON(S390X), MUX_S390, false, true),
+	ROW(S390X, 0, 0, MUX_S390, true, true),
+	ROW(PARISC, 0, ALSO_ON(PARISC64), MUX_NONE, false, true),
+	ROW(PARISC64, 0, 0, MUX_NONE, true, true),
+	ROW(RISCV64, 0, 0, MUX_NONE, true, false),
+	ROW(LOONGARCH64, 0, 0, MUX_NONE, true, false),
 };
 
 const struct seccomp_arch *seccomp_arch_find(uint32_t token)
@@ -86,14 +60,11 @@ const struct seccomp_arch *seccomp_arch_find(uint32_t token)
 
 bool seccomp_arch_runs_on(const struct seccomp_arch *a, uint32_t host)
 {
-	for (size_t i = 0; i < COUNT(a->hosts); i++)
-		if (a->hosts[i] == host)
-			return true;
-	return false;
+	return a->token == host || (a->host != 0 && a->host == host);
 }
 
-/* The parts of socketcall(2) (pseudo numbers -101 ... in libseccomp) and ipc(2) (-201 ...), with the
- * numbers they got later, less the architecture's base; 0: none. */
+/* The parts of socketcall(2) (pseudo numbers -101 ... in libseccomp) and ipc(2) (-201 ...), with
+ * the numbers they got later, less the architecture's base; 0: none. */
 static const uint16_t socket_direct[][MUX_COLUMNS] = {
   /* x86, s390, ppc, mips */
 	[1] = {359, 359, 326, 183}, /* socket */
@@ -171,9 +142,11 @@ static struct seccomp_call call_young(const struct seccomp_arch *a, const char *
 				.known = true, .has_nr = true, .nr = a->base + young_calls[i].nr};
 	/* a probe of x86_64 alone, in a gap of its table */
 	if (strcmp(name, "uretprobe") == 0)
-		c = (struct seccomp_call){.known = true, .has_nr = a->token == X86_64, .nr = 335};
+		c = (struct seccomp_call){
+			.known = true, .has_nr = a->token == SCMP_ARCH_X86_64, .nr = 335};
 	else if (strcmp(name, "uprobe") == 0)
-		c = (struct seccomp_call){.known = true, .has_nr = a->token == X86_64, .nr = 336};
+		c = (struct seccomp_call){
+			.known = true, .has_nr = a->token == SCMP_ARCH_X86_64, .nr = 336};
 	return c;
 }
 
@@ -201,10 +174,12 @@ static struct seccomp_call call_muxed(const struct seccomp_arch *a, int pseudo)
 	return c;
 }
 
-/* The pseudo number of a directly wired part, or 0: newer libraries may know only its own number. */
+/* The pseudo number of a directly wired part, or 0: newer libraries may give its own number. */
 static int call_pseudo(const struct seccomp_arch *a, uint32_t nr)
 {
-	if (a->mux == MUX_NONE || nr < 168 || nr > 402)
+	/* most numbers are in none of the ranges the tables use */
+	if (a->mux == MUX_NONE || nr < 168 || nr > 402 || (nr > 184 && nr < 326) ||
+	    (nr > 373 && nr < 392))
 		return 0;
 	for (int part = 1; part < (int)COUNT(socket_direct); part++)
 		if (socket_direct[part][a->mux] == nr)

@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 struct seccomp_arch {
-	uint32_t token;    /* SCMP_ARCH_*: AUDIT_ARCH_*, but for x32 */
-	uint32_t audit;    /* what the kernel puts into struct seccomp_data */
-	uint32_t base;     /* where the common numbers start */
-	uint32_t hosts[3]; /* kernels that run its programs */
-	int8_t mux;        /* column of the table of directly wired parts, -1: has no socketcall */
-	bool wide;         /* arguments have 64 bits */
-	bool big;          /* big endian */
+	uint32_t token; /* SCMP_ARCH_*: AUDIT_ARCH_*, but for x32 */
+	uint32_t audit; /* what the kernel puts into struct seccomp_data */
+	uint32_t base;  /* where the common numbers start */
+	uint32_t host;  /* another kernel that runs its programs, or 0 */
+	int8_t mux;     /* column of the table of directly wired parts, -1: has no socketcall */
+	bool wide;      /* arguments have 64 bits */
+	bool big;       /* big endian */
 };
 
 /* NULL if there is none of this token. */

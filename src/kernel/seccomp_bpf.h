@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Writes classic BPF back to front: what an instruction jumps to is there before it, so offsets are
- * known at once, and a target beyond the 255 instructions a conditional jump reaches gets a return of
- * its own or an unconditional jump in between. bpf(4) of the BSDs, seccomp(2). */
+/* Writes classic BPF back to front: what an instruction jumps to is there before it, so offsets
+ * are known at once, and a target beyond the 255 instructions a conditional jump reaches gets a
+ * return of its own or an unconditional jump in between. bpf(4) of the BSDs, seccomp(2). */
 #pragma once
 
 #include <stdbool.h>

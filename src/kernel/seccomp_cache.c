@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "commit.h"
 #include "kernel/seccomp.h"
 #include "kernel/seccomp_compile.h"
@@ -95,14 +96,16 @@ static void cache_key(const struct oci_seccomp *p, unsigned options, char key[KE
 
 int seccomp_cache_open(int parent, const char *name)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	autofd fd = openat(parent, name, flags);
+	const int flags = O_RDONLY | O_DIRECTORY;
+	autofd fd = path_try_beneath(parent, name, flags, 0);
+	struct err e = {0};
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT) {
-		if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
-			return -1;
-		fd = openat(parent, name, flags);
+		autofd made = path_mkdirs(parent, name, 0700, &e);
+
+		if (made >= 0)
+			fd = path_try_beneath(parent, name, flags, 0);
 	}
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
@@ -116,7 +119,7 @@ int seccomp_cache_open(int parent, const char *name)
 /* Removes half of the files when there are many: whose profile is in use is soon there again. */
 static void cache_trim(int cache)
 {
-	int copy = openat(cache, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = path_try_beneath(cache, ".", O_RDONLY | O_DIRECTORY, 0);
 	autodir *dir = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
 	int n = 0;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "kernel/seccomp_compile.h"
 #include "kernel/sha256.h"
@@ -80,13 +81,13 @@ int seccomp_from_bytes(const void *data, size_t len, struct seccomp_program *out
 
 int seccomp_save(int dir, const char *name, const struct seccomp_program *p, struct err *e)
 {
-	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	const int flags = O_WRONLY | O_CREAT | O_EXCL;
 	size_t len;
 	autofree void *data = seccomp_to_bytes(p, &len);
-	autofd fd = openat(dir, name, flags, 0600);
+	autofd fd = path_try_beneath(dir, name, flags, 0600);
 
 	if (fd < 0 && errno == EEXIST && unlinkat(dir, name, 0) == 0)
-		fd = openat(dir, name, flags, 0600);
+		fd = path_try_beneath(dir, name, flags, 0600);
 	if (fd >= 0 && fd_write_all(fd, data, len) == 0)
 		return 0;
 	int errnum = errno;
@@ -111,7 +112,7 @@ int seccomp_restore(int dir, const char *name, struct seccomp_program *out, stru
 	ssize_t n;
 
 	*out = (struct seccomp_program){0};
-	autofd fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	autofd fd = path_try_beneath(dir, name, O_RDONLY | O_NONBLOCK, 0);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail(e, errno, "open the seccomp filter \"%s\"", name);

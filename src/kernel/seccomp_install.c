@@ -20,10 +20,11 @@
 /* How often init looks for the runtime's answer: about 20 s at 40 ns a look. */
 #define LOOKS_MAX 500000000L
 
-/* Not in the headers of older kernels; the flags that only make sense with or without a listener. */
+/* Some flags make sense only with, and one only without, a listener. */
 static unsigned install_flags(const struct seccomp_program *p)
 {
-	if (p->notify) /* there is one thread, so TSYNC, which excludes a listener, changes nothing */
+	/* there is one thread, so TSYNC, which excludes a listener, changes nothing */
+	if (p->notify)
 		return (p->flags & ~SECCOMP_FILTER_FLAG_TSYNC) | SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	return p->flags & ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
 }
@@ -111,12 +112,13 @@ int seccomp_listener_take(struct seccomp_mail *mail, int init_pidfd, int timeout
 	int listener = -1;
 
 	if (state < 0)
-		return fail(e, -state, "load the seccomp filter");
-	if (state > 0) {
+		fail(e, -state, "load the seccomp filter");
+	else if (state > 0) {
 		listener = sys_pidfd_getfd(init_pidfd, state - 1);
 		if (listener < 0)
 			fail(e, errno, "get the seccomp listener from the container's init");
 	}
+	/* or given up: the caller ends init then, which must not look on in vain till it is */
 	__atomic_store_n(&mail->taken, 1, __ATOMIC_SEQ_CST);
 	return listener;
 }

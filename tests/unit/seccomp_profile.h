@@ -108,17 +108,19 @@ static inline struct oci_seccomp *profile_big(void)
 	return p;
 }
 
-/* plain: one rule with arguments for a call (or for all the parts of a multiplexed one) at most, one
- * condition for an argument, and none for the request of ioctl. Otherwise we differ from libseccomp
- * on purpose, or it loses conditions: of "arg 2 != 5 or arg 2 > 5 or arg 1 > 5" it denies 0, 0, 0. */
+/* plain: what libseccomp 2.5.4 gets right and we do not differ in on purpose. One rule with
+ * arguments for a call (or for all the parts of a multiplexed one) at most, one condition for an
+ * argument, none for the request of ioctl, and conditions other than equality only by themselves:
+ * of "arg 2 != 5 or arg 2 > 5 or arg 1 > 5" the library denies 0, 0, 0; of "arg 0 <= 0x80000000
+ * and arg 1 < 40 and arg 2 != 0xffffffff" it does as well. */
 static inline struct oci_seccomp *profile_random(unsigned seed, bool plain)
 {
 	static const char *const actions[] = {
 		"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP",
 		"SCMP_ACT_LOG",   "SCMP_ACT_TRACE", "SCMP_ACT_KILL"};
-	static const char *const ops[] = {"SCMP_CMP_EQ",       "SCMP_CMP_NE", "SCMP_CMP_LT",
-	                                  "SCMP_CMP_LE",       "SCMP_CMP_GT", "SCMP_CMP_GE",
-	                                  "SCMP_CMP_MASKED_EQ"};
+	static const char *const ops[] = {"SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
+	                                  "SCMP_CMP_LT", "SCMP_CMP_LE",        "SCMP_CMP_GT",
+	                                  "SCMP_CMP_GE"};
 	static const char *const calls[] = {
 		"read",        "socket",     "connect",  "semop",  "semctl", "clone",   "openat2",
 		"getpid",      "socketcall", "ipc",      "send",   "ioctl",  "accept4", "mmap",
@@ -139,6 +141,10 @@ static inline struct oci_seccomp *profile_random(unsigned seed, bool plain)
 	                                   0xffffffffffffffff};
 	static const unsigned char groups[COUNT(calls)] = {0, 1, 1, 2, 2, 3, 4, 5, 1, 2,
 	                                                   1, 6, 1, 7, 8, 9, 1, 2, 10};
+	enum {
+		SOCKETCALL = 8,
+		IPC = 9
+	};
 	unsigned fixed = seed, used = 0;
 	struct oci_seccomp *p = profile_new(actions[(unsigned)rand_r(&seed) % COUNT(actions)]);
 	size_t n = 1 + (unsigned)rand_r(&seed) % 20;
@@ -150,16 +156,17 @@ static inline struct oci_seccomp *profile_random(unsigned seed, bool plain)
 		struct oci_syscall *s =
 			profile_rule(p, actions[plain ? (call + fixed) % COUNT(actions) : action]);
 
-		if (plain && (used >> groups[call] & 1))
+		if (plain && (used >> groups[call] & 1 || call == SOCKETCALL || call == IPC))
 			n_args = 0;
 		if (n_args > 0)
 			used |= 1U << groups[call];
 		profile_name(s, calls[call]);
 		for (size_t k = 0; k < n_args; k++) {
+			size_t n_ops = plain && n_args > 1 ? 2 : COUNT(ops);
 			uint32_t index = plain ? (uint32_t)k + 2 * (call == 11)
 			                       : (uint32_t)rand_r(&seed) % 6;
 
-			profile_arg(s, index, ops[(unsigned)rand_r(&seed) % COUNT(ops)],
+			profile_arg(s, index, ops[(unsigned)rand_r(&seed) % n_ops],
 			            numbers[(unsigned)rand_r(&seed) % COUNT(numbers)],
 			            numbers[(unsigned)rand_r(&seed) % COUNT(numbers)]);
 		}

@@ -116,7 +116,8 @@ static void test_apparmor(void)
 	unlinkat(proc, "7/task/7/attr/exec", 0);
 	is_int(lsm_exec(&plan, proc, &e), -1);
 	is_str(e.at, "/process/apparmorProfile");
-	/* the newer file is preferred; the kernel shows a profile without the verb, this file does not */
+	/* the newer file is preferred; the kernel shows a profile without the verb, this file
+	 * does not */
 	put("7/task/7/attr/apparmor/exec", "");
 	memset(&e, 0, sizeof(e));
 	is_int(lsm_exec(&plan, proc, &e), -1);

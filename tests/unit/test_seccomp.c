@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What our compiler makes of a profile, run by a small interpreter, against two judges: libseccomp's
- * own program for the same profile, and an evaluator that reads the profile call by call. */
+/* What our compiler makes of a profile, run by a small interpreter, against two judges:
+ * libseccomp's own program for the same profile, and an evaluator that reads the profile call by
+ * call. */
 #include "kernel/seccomp_compile.h"
 
 #include <endian.h>
@@ -628,6 +629,7 @@ static void test_order(void)
 	char *names[] = {S("getpid")};
 	struct oci_syscall_arg one = {.index = 0, .value = 5, .op = S("SCMP_CMP_EQ")},
 			       two = {.index = 0, .value = 3, .op = S("SCMP_CMP_GT")};
+	char *kill = S("SCMP_ACT_KILL_PROCESS");
 	struct oci_syscall s[] = {
 		{.names = names,
 	         .n_names = 1,
@@ -639,7 +641,7 @@ static void test_order(void)
 	         .action = S("SCMP_ACT_TRAP"),
 	         .args = &two,
 	         .n_args = 1},
-		{.names = names, .n_names = 1,  .action = S("SCMP_ACT_KILL_PROCESS")                 },
+		{.names = names, .n_names = 1,  .action = kill                 },
 	};
 	struct oci_seccomp p = {
 		.default_action = S("SCMP_ACT_ALLOW"), .syscalls = s, .n_syscalls = 2};
