@@ -8,8 +8,8 @@ struct err;
 int net_loopback_up(struct err *e);
 
 /* Moves device name of the runtime's network namespace into the one of ns, a descriptor; there it
- * is called new_name (NULL or "": the same; "%d" becomes the first free number), keeps its permanent
- * global addresses, and is up (config-linux.md, "Network Devices"). A name that is taken is EEXIST.
- * After a failure the device is back where it was, if possible. Runs in the runtime; does not
- * change its namespace for longer than the call. */
+ * is called new_name (NULL or "": the same; "%d" becomes the first free number), keeps its
+ * permanent global addresses, and is up (config-linux.md, "Network Devices"). A name that is taken
+ * is EEXIST. After a failure the device is back where it was, if possible. Runs in the runtime;
+ * does not change its namespace for longer than the call. */
 int net_device_move(const char *name, const char *new_name, int ns, struct err *e);
