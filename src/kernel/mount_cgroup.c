@@ -66,19 +66,23 @@ static int group_apply(const struct mount_plan *m, const struct rootfs_plan *p,
 	return group_mount(m, p, c, c->options ? "cgroup" : "cgroup2", dest, r, e);
 }
 
-/* One mount of the unified hierarchy. With the host's cgroup namespace it is all of it, as
- * engines that ask for this expect; the flags of the entry say whether it can be written. */
+/* The one mount of the unified hierarchy. In a cgroup namespace a new mount has its root at
+ * the group. Without one it would have the host's, and would reset options of the whole
+ * hierarchy that the host has set (nsdelegate, memory_recursiveprot): then the host's mount is
+ * cloned, or in a user namespace the container's own group, for others of the user may be
+ * writable to it (CVE-2023-25809). */
 static int unified_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
                          struct err *e)
 {
-	static const struct cgroup_mount whole = {.name = "unified"};
+	static const struct cgroup_mount host = {.name = "unified", .host_path = "/sys/fs/cgroup"};
 	const struct cgroup_mount *own = p->n_cgroups ? &p->cgroups[0] : NULL;
+	bool has_own = own && own->host_path;
 
-	if (own && own->host_path && p->own_ns & CLONE_NEWCGROUP)
-		return group_bind(m, own, m->dest, r, e);
-	if (group_mount(m, p, &whole, "cgroup2", m->dest, r, e) == 0)
+	if (!(p->own_ns & CLONE_NEWCGROUP))
+		return group_bind(m, p->userns && has_own ? own : &host, m->dest, r, e);
+	if (group_mount(m, p, &host, "cgroup2", m->dest, r, e) == 0)
 		return 0;
-	if ((e->errnum == EPERM || e->errnum == EBUSY) && own && own->host_path)
+	if ((e->errnum == EPERM || e->errnum == EBUSY) && has_own)
 		return group_bind(m, own, m->dest, r, e);
 	return -1;
 }
