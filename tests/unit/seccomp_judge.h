@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A machine that runs filters, and two judges of what a filter should answer: libseccomp's program
+ * for the same profile, and the text of the profile read call by call. */
+#pragma once
+
+#include <endian.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/names.h"
+#include "kernel/seccomp_arch.h"
+#include "ocispec.h"
+
+/* ---- The machine */
+
+struct call {
+	uint32_t arch, nr; /* audit architecture */
+	uint64_t args[6];
+	bool big;
+};
+
+static inline uint32_t call_word(const struct call *c, uint32_t offset)
+{
+	uint32_t index = (offset - 16) / 8;
+	bool high = (offset % 8 != 0) != c->big;
+
+	if (offset == 0)
+		return c->nr;
+	if (offset == 4)
+		return c->arch;
+	if (offset < 16 || offset >= 64 || offset % 4 != 0)
+		return 0xdeadbeef;
+	return (uint32_t)(c->args[index] >> (high ? 32 : 0));
+}
+
+/* What the kernel's checker would refuse is a failure; so is running off the end. */
+static inline uint32_t machine_run(const struct sock_filter *f, size_t n, const struct call *c)
+{
+	uint32_t a = 0;
+
+	for (size_t pc = 0; pc < n; pc++) {
+		const struct sock_filter *i = &f[pc];
+		bool yes;
+
+		switch (i->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			a = call_word(c, i->k);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= i->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return i->k;
+		case BPF_JMP | BPF_JA:
+			pc += i->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == i->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > i->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= i->k;
+			break;
+		default:
+			return 0xbad00000 | i->code;
+		}
+		pc += yes ? i->jt : i->jf;
+	}
+	return 0xbad0ffff;
+}
+
+/* ---- The first judge: the library's program */
+
+struct program {
+	struct sock_filter *insns;
+	size_t n;
+};
+
+static inline bool judge_rule(scmp_filter_ctx ctx, uint32_t action, const char *name,
+                              const struct oci_syscall *s)
+{
+	struct scmp_arg_cmp cmp[16];
+	int nr = seccomp_syscall_resolve_name(name), rc = 0;
+	unsigned seen = 0;
+	bool split = false;
+	int64_t op;
+
+	if (nr == __NR_SCMP_ERROR)
+		return true;
+	for (size_t i = 0; i < s->n_args; i++) {
+		names_find(&names_seccomp_operators, s->args[i].op, &op);
+		cmp[i] = (struct scmp_arg_cmp){s->args[i].index, (enum scmp_compare)op,
+		                               s->args[i].value, s->args[i].value_two};
+		split |= seen >> s->args[i].index & 1;
+		seen |= 1U << s->args[i].index;
+	}
+	for (size_t i = 0; split && i < s->n_args; i++)
+		rc |= seccomp_rule_add_array(ctx, action, nr, 1, &cmp[i]);
+	if (!split)
+		rc = seccomp_rule_add_array(ctx, action, nr, (unsigned)s->n_args, cmp);
+	return rc == 0;
+}
+
+static inline uint32_t action_of(const char *name, bool has_errno, uint32_t errno_ret)
+{
+	int64_t v = 0;
+
+	names_find(&names_seccomp_actions, name, &v);
+	if (v == SECCOMP_RET_ERRNO || v == SECCOMP_RET_TRACE)
+		v |= has_errno ? errno_ret : EPERM;
+	return (uint32_t)v;
+}
+
+/* False if the library refuses the profile (actions that contradict each other). */
+static inline bool judge_compile(const struct oci_seccomp *p, const uint32_t *archs, size_t n_archs,
+                                 bool big, struct program *out)
+{
+	uint32_t base =
+		action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+	scmp_filter_ctx ctx = seccomp_init(base);
+	int fd = memfd_create("filter", MFD_CLOEXEC);
+	bool good = true;
+	off_t size;
+
+	if (archs[0] != seccomp_arch_native())
+		seccomp_arch_remove(ctx, SCMP_ARCH_NATIVE);
+	for (size_t i = 0; i < n_archs; i++)
+		if (seccomp_arch_exist(ctx, archs[i]) != 0)
+			good &= seccomp_arch_add(ctx, archs[i]) == 0;
+	for (size_t i = 0; i < p->n_syscalls; i++) {
+		const struct oci_syscall *s = &p->syscalls[i];
+		uint32_t action = action_of(s->action, s->has_errno_ret, s->errno_ret);
+
+		for (size_t k = 0; k < s->n_names && action != base; k++)
+			good &= judge_rule(ctx, action, s->names[k], s);
+	}
+	good = good && seccomp_export_bpf(ctx, fd) == 0;
+	seccomp_release(ctx);
+	size = lseek(fd, 0, SEEK_END);
+	out->n = (size_t)size / sizeof(struct sock_filter);
+	out->insns = xmalloc((size_t)size + 1);
+	good = good && pread(fd, out->insns, (size_t)size, 0) == size;
+	close(fd);
+	for (size_t i = 0; i < out->n && big; i++) {
+		out->insns[i].code = be16toh(out->insns[i].code);
+		out->insns[i].k = be32toh(out->insns[i].k);
+	}
+	return good;
+}
+
+/* ---- The second judge: the text of the profile */
+
+static inline bool cond_holds(const struct oci_syscall_arg *c, uint64_t arg, bool narrow)
+{
+	uint64_t value = c->value, two = c->value_two;
+
+	if (narrow) {
+		value = (uint32_t)value;
+		two = (uint32_t)two;
+		arg = (uint32_t)arg;
+	}
+	switch (c->op[9]) { /* SCMP_CMP_ */
+	case 'N':
+		return arg != value;
+	case 'E':
+		return arg == value;
+	case 'M':
+		return (arg & value) == (two & value);
+	case 'L':
+		return c->op[10] == 'T' ? arg < value : arg <= value;
+	default:
+		return c->op[10] == 'T' ? arg > value : arg >= value;
+	}
+}
+
+static inline bool entry_holds(const struct oci_syscall *s, const struct call *c,
+                               const struct seccomp_arch *a, bool muxed, bool is_ioctl)
+{
+	unsigned seen = 0, hold = 0, n = 0;
+	bool split = false;
+
+	for (size_t i = 0; i < s->n_args; i++) {
+		unsigned index = s->args[i].index;
+		bool narrow = !a->wide || (is_ioctl && index == 1);
+
+		split |= seen >> index & 1;
+		seen |= 1U << index;
+		n++;
+		hold += (muxed && index == 0) || cond_holds(&s->args[i], c->args[index], narrow);
+	}
+	return split ? hold > 0 : hold == n;
+}
+
+/* name: what number nr of the call is called there; muxed: by way of socketcall(2) or ipc(2). */
+static inline bool judge_find(const struct oci_seccomp *p, const struct call *c,
+                              const struct seccomp_arch *a, const char *name, const char *muxed,
+                              uint32_t *action)
+{
+	uint32_t base =
+		action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+	bool found = false;
+
+	for (size_t i = 0; i < p->n_syscalls; i++) {
+		const struct oci_syscall *s = &p->syscalls[i];
+		uint32_t it = action_of(s->action, s->has_errno_ret, s->errno_ret);
+
+		for (size_t k = 0; k < s->n_names && it != base; k++) {
+			bool direct = name != NULL && strcmp(s->names[k], name) == 0;
+			bool part = muxed != NULL && strcmp(s->names[k], muxed) == 0;
+			bool is_ioctl = strcmp(s->names[k], "ioctl") == 0;
+
+			if (direct && s->n_args == 0) {
+				*action = it;
+				return true;
+			}
+			if (!found && ((direct && entry_holds(s, c, a, false, is_ioctl)) ||
+			               (part && entry_holds(s, c, a, true, false)))) {
+				*action = it;
+				found = true;
+			}
+		}
+	}
+	return found;
+}
+
+/* The names of the numbers of one architecture, as the library sees them. */
+struct table {
+	const struct seccomp_arch *arch;
+	char *names[700];
+	char *socket_parts[32], *ipc_parts[32];
+	uint32_t socketcall, ipc;
+};
+
+static inline void table_make(struct table *t, uint32_t token)
+{
+	int nr;
+
+	memset(t, 0, sizeof(*t));
+	t->arch = seccomp_arch_find(token);
+	for (uint32_t i = 0; i < 700; i++)
+		t->names[i] = seccomp_syscall_resolve_num_arch(token, (int)(t->arch->base + i));
+	for (int i = 1; i < 32; i++) {
+		t->socket_parts[i] = seccomp_syscall_resolve_num_arch(token, -100 - i);
+		t->ipc_parts[i] = seccomp_syscall_resolve_num_arch(token, -200 - i);
+	}
+	nr = seccomp_syscall_resolve_name_arch(token, "socketcall");
+	t->socketcall = nr > 0 ? (uint32_t)nr : UINT32_MAX;
+	nr = seccomp_syscall_resolve_name_arch(token, "ipc");
+	t->ipc = nr > 0 ? (uint32_t)nr : UINT32_MAX;
+}
+
+static inline void table_drop(struct table *t)
+{
+	for (int i = 0; i < 700; i++)
+		free(t->names[i]);
+	for (int i = 0; i < 32; i++) {
+		free(t->socket_parts[i]);
+		free(t->ipc_parts[i]);
+	}
+}
+
+/* The expected action of a call of this architecture, or of one the profile says nothing of. */
+static inline uint32_t judge_text(const struct oci_seccomp *p, const struct table *t,
+                                  const struct call *c, bool *found)
+{
+	uint32_t at = c->nr - t->arch->base, action = 0;
+	const char *name = at < 700 ? t->names[at] : NULL, *muxed = NULL;
+	uint64_t part = t->arch->wide ? c->args[0] : (uint32_t)c->args[0];
+
+	if (c->nr == t->socketcall && part < 32)
+		muxed = t->socket_parts[part];
+	else if (c->nr == t->ipc && part < 32)
+		muxed = t->ipc_parts[part];
+	*found = judge_find(p, c, t->arch, name, muxed, &action);
+	return *found ? action
+	              : action_of(p->default_action, p->has_default_errno_ret,
+	                          p->default_errno_ret);
+}
