@@ -532,17 +532,29 @@ def host_setup():
     """Own namespaces and a state directory.
 
     Mounts are shared, as on most hosts. The pid namespace keeps a runtime that kills too much from
-    killing the host; its first process, which is us, inherits all orphans.
+    killing the host; its first process, which is us, inherits all orphans. In a virtual machine we
+    do without: systemd knows processes by the numbers that they have outside.
     """
     os.umask(0o022)
     os.chmod(work, 0o755)
     os.mkdir(root, 0o700)
-    if os.geteuid() != 0:
+    machine = "DAVIT_VM" in os.environ
+    if machine or os.geteuid() != 0:
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if os.geteuid() != 0:
         return
-    if libc.unshare(CLONE_NEWNS | CLONE_NEWPID) < 0:
+    if libc.unshare(CLONE_NEWNS | (0 if machine else CLONE_NEWPID)) < 0:
         raise OSError(ctypes.get_errno(), "unshare of the mount and pid namespaces")
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    if not machine:
+        pid_namespace()
+    if NAME == "crun":
+        hugetlb_setup()
+    mount(None, "/", None, MS_REC | MS_SHARED)
+
+
+def pid_namespace():
+    """Goes on as the first process of the pid namespace."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -550,9 +562,6 @@ def host_setup():
         sys.exit(code if code >= 0 else 128 - code)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    if NAME == "crun":
-        hugetlb_setup()
-    mount(None, "/", None, MS_REC | MS_SHARED)
 
 
 def hugetlb_setup():

@@ -243,7 +243,7 @@ class Snapshot:
 
     def leaks(self):
         """Differences between then and now, as text."""
-        end = time.monotonic() + 2
+        end = time.monotonic() + 2 * FACTOR
         while True:
             found = self.compare()
             if not found or time.monotonic() > end:
