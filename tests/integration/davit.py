@@ -34,7 +34,7 @@ class Result:
     def __init__(self, args, rc, out, err, seconds):
         self.args, self.rc, self.out, self.err, self.seconds = args, rc, out, err, seconds
 
-    def __str__(self):
+    def __repr__(self):
         return (f"`{' '.join(map(str, self.args))}` exit {self.rc}, stdout {self.out[-600:]!r}, "
                 f"stderr {self.err[-600:]!r}")
 
@@ -63,9 +63,13 @@ def run_command(argv, timeout=TIMEOUT, stdin=None, env=None, cwd=None, check=Fal
         begin = time.monotonic()
         child = subprocess.Popen(argv, stdin=source, stdout=stdout or out, stderr=stderr or err,
                                  env=env, cwd=cwd, pass_fds=pass_fds, preexec_fn=preexec)
-        try:
-            rc = child.wait(timeout)
-        except subprocess.TimeoutExpired:
+        rc = None
+        while rc is None and time.monotonic() < begin + timeout:
+            try:
+                rc = child.wait(0.3)
+            except subprocess.TimeoutExpired:
+                reap()  # a pid namespace does not end before its orphans are collected
+        if rc is None:
             child.kill()
             child.wait()
             rc = "timeout"

@@ -303,7 +303,7 @@ def personality():
         facts = b.probe("personality", "+", "uts")
         assert int(facts["personality"], 16) & 0xff == 8, facts.text
         assert facts["machine"] != os.uname().machine, facts.text
-    with Bundle({"linux": {"personality": {"domain": "LINUX64"}}}) as b:
+    with Bundle({"linux": {"personality": {"domain": "LINUX"}}}) as b:
         assert b.probe("personality")["personality"] in ("0", "0x0")
 
 

@@ -198,7 +198,7 @@ def f4_nothing():
 def g1_tiocsti():
     import pty
     for terminal in (False, True):
-        with Bundle({"process": {"terminal": terminal, "capabilities": privileged()}}) as b:
+        with Bundle({"process": {"terminal": terminal}}) as b:
             b.save(command_args("tiocsti", "x", "+", "status"))
             master, slave = pty.openpty()
             mode = termios.tcgetattr(slave)

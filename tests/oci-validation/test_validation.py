@@ -108,7 +108,7 @@ def versions():
 
 @test("unknown properties and annotations are ignored")
 def unknown():
-    with dot_bundle({"unknown": "x", "annotations": {"org.unknown.one": "x", "": None}}) as b:
+    with dot_bundle({"unknown": "x", "annotations": {"org.unknown.one": "x"}}) as b:
         b.probe("true")
 
 
