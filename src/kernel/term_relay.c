@@ -39,7 +39,8 @@ static void relay_resize(const struct term_relay *r)
 {
 	struct winsize size;
 
-	if (ioctl(r->in, TIOCGWINSZ, &size) == 0)
+	/* a line without a size, a serial one say, has 0 x 0 */
+	if (ioctl(r->in, TIOCGWINSZ, &size) == 0 && (size.ws_row || size.ws_col))
 		(void)ioctl(r->master, TIOCSWINSZ, &size); /* a size is no reason to fail */
 }
 

@@ -131,7 +131,7 @@ static void test_send(void)
 static int relay_main(const char *script)
 {
 	struct term_relay relay = TERM_RELAY_NONE;
-	struct pair t = pair_open(0, 0);
+	struct pair t = pair_open(9, 8);
 	int signals, status = 0, sig;
 	sigset_t all;
 	pid_t pid;
@@ -237,13 +237,15 @@ static void test_relay_terminal(void)
 /* The interrupt character goes to the payload, not to the relay. */
 static void test_relay_interrupt(void)
 {
-	struct pair caller = pair_open(33, 77);
+	struct pair caller = pair_open(0, 0);
 	autostr got = {0};
 	pid_t pid;
 
-	pid = relay_start(caller.pty, caller.pty, true,
-	                  "trap 'echo int; exit 5' INT; echo ready; while :; do sleep 0.01; done");
+	pid = relay_start(
+		caller.pty, caller.pty, true,
+		"trap 'echo int; exit 5' INT; stty size; echo ready; while :; do sleep 0.01; done");
 	ok(sees(caller.master, &got, "ready"));
+	ok(got.s && strstr(got.s, "9 8\r\n")); /* the caller's has no size to copy */
 	is_int(write(caller.master, "\003", 1), 1);
 	ok(sees(caller.master, &got, "int\r\n"));
 	is_int(relay_status(pid), 5);
