@@ -52,9 +52,7 @@ static int create_one(const struct cgroup_plan *p, struct cgroup_dir *d, struct 
 static int dir_ready(const struct cgroup_plan *p, struct cgroup_dir *d, struct err *e)
 {
 	if (!d->v2)
-		return cgroup_list_has(d->controllers, "cpuset")
-		               ? cgroup_v1_cpuset_fill(d, d->made, e)
-		               : 0;
+		return cgroup_list_has(d->controllers, "cpuset") ? cgroup_v1_cpuset_fill(d, e) : 0;
 	if (cgroup_dir_fd(d) < 0)
 		return fail(e, errno, "open cgroup \"%s\"", d->path);
 	cgroup_v2_enable(d);

@@ -6,9 +6,9 @@
 
 struct err;
 
-/* Version 1 cpuset: each of the last n components of d's path gets the cpus and mems of the group
- * above it, as a new group has none and takes no process then. */
-int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, unsigned n, struct err *e);
+/* Version 1 cpuset: d and each group above it that has no cpus or mems get those of the nearest group
+ * that has some, as a new group has none and takes no process then. */
+int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e);
 
 /* Unified hierarchy: enables, from the mount's root down, each controller that the root has. Those
  * that cannot be enabled are left out: a setting that needs one fails later with cgroup_v2_explain.

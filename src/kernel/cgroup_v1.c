@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -7,20 +8,29 @@
 #include "base/str.h"
 #include "kernel/cgroup_make.h"
 
-static int cpuset_copy(const struct cgroup_dir *d, unsigned n, const char *file, struct err *e)
+/*
+ * Fills a group, and those above it that are empty, from the nearest one that is not. Not only those
+ * made here: another create may have made one of them and be about to fill it.
+ */
+static int cpuset_copy(const struct cgroup_dir *d, const char *file, struct err *e)
 {
 	struct cgroup_dir at = {.path = xstrdup(d->path), .fd = -1};
 	autofree char *path = at.path;
 	autofree char *value = NULL;
-	unsigned up = n;
+	unsigned up = 0;
 
-	for (; up; up--)
+	for (;; up++) {
+		value = cgroup_dir_slurp(&at, file);
+		if (!value)
+			return fail(e, errno, "read \"%s/%s\"", at.path, file);
+		value[strcspn(value, "\n")] = '\0';
+		if (value[0])
+			break;
+		free(value);
+		value = NULL;
 		*strrchr(path, '/') = '\0';
-	value = cgroup_dir_slurp(&at, file);
-	if (!value)
-		return fail(e, errno, "read \"%s/%s\"", at.path, file);
-	value[strcspn(value, "\n")] = '\0';
-	for (; up < n; up++) {
+	}
+	for (; up; up--) {
 		path[strlen(path)] = '/'; /* the next component is still behind the NUL */
 		if (cgroup_dir_write(&at, file, value) < 0)
 			return fail(e, errno, "write \"%s\" to \"%s/%s\"", value, at.path, file);
@@ -28,10 +38,8 @@ static int cpuset_copy(const struct cgroup_dir *d, unsigned n, const char *file,
 	return 0;
 }
 
-int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, unsigned n, struct err *e)
+int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e)
 {
-	if (!n)
-		return 0;
-	TRY(cpuset_copy(d, n, "cpuset.cpus", e));
-	return cpuset_copy(d, n, "cpuset.mems", e);
+	TRY(cpuset_copy(d, "cpuset.cpus", e));
+	return cpuset_copy(d, "cpuset.mems", e);
 }
