@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "kernel/cgroup_systemd_property.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "kernel/cgroup_resources.h"
+#include "ocispec.h"
+
+#define PREFIX   "org.systemd.property."
+#define MASK_MAX 1024 /* bytes: 8192 processors */
+
+void systemd_property_add(struct str *out, const char *type, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	str_addn(out, type, strlen(type) + 1);
+	str_addn(out, name, strlen(name) + 1);
+	va_start(ap, fmt);
+	str_addv(out, fmt, ap);
+	va_end(ap);
+	str_addn(out, "", 1);
+}
+
+static void u64_add(struct str *out, const char *name, uint64_t value)
+{
+	systemd_property_add(out, "t", name, "%" PRIu64, value);
+}
+
+/* ---- resources */
+
+static void memory_add(struct str *out, const struct oci_resources_memory *m, bool v2)
+{
+	if (!m)
+		return;
+	if (m->limit)
+		u64_add(out, v2 ? "MemoryMax" : "MemoryLimit",
+			m->limit < 0 ? UINT64_MAX : (uint64_t)m->limit);
+	if (!v2)
+		return;
+	if (m->reservation)
+		u64_add(out, "MemoryLow", m->reservation < 0 ? UINT64_MAX : (uint64_t)m->reservation);
+	if (m->swap < 0 || m->limit < 0)
+		u64_add(out, "MemorySwapMax", UINT64_MAX);
+	else if (m->swap > 0 && m->limit > 0)
+		u64_add(out, "MemorySwapMax", (uint64_t)(m->swap - m->limit));
+}
+
+bool systemd_mask(const char *list, struct str *out)
+{
+	unsigned char mask[MASK_MAX] = {0};
+	size_t last = 0;
+
+	for (const char *p = list; *p;) {
+		char *end;
+		unsigned long from = strtoul(p, &end, 10), to = from;
+
+		if (end == p)
+			return false;
+		if (*end == '-') {
+			p = end + 1;
+			to = strtoul(p, &end, 10);
+			if (end == p)
+				return false;
+		}
+		if (to < from || to >= MASK_MAX * 8 || (*end && *end != ','))
+			return false;
+		for (; from <= to; from++)
+			mask[from / 8] |= (unsigned char)(1u << from % 8);
+		last = to / 8 > last ? to / 8 : last;
+		p = end + (*end == ',');
+	}
+	for (size_t i = 0; i <= last; i++)
+		str_addf(out, "%s%u", i ? " " : "", mask[i]);
+	return true;
+}
+
+static void mask_add(struct str *out, const char *name, const char *list)
+{
+	autostr mask = {0};
+
+	if (list && list[0] && systemd_mask(list, &mask))
+		systemd_property_add(out, "ay", name, "%s", mask.s);
+}
+
+static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2, int64_t quota,
+		    uint64_t period)
+{
+	if (!c)
+		return;
+	if (c->shares)
+		u64_add(out, v2 ? "CPUWeight" : "CPUShares",
+			v2 ? cgroup_cpu_weight(c->shares) : c->shares);
+	if (period)
+		u64_add(out, "CPUQuotaPeriodUSec", period);
+	if (quota < 0) {
+		u64_add(out, "CPUQuotaPerSecUSec", UINT64_MAX);
+	} else if (quota > 0) {
+		uint64_t each = (uint64_t)quota * 1000000 / (period ? period : 100000);
+
+		/* systemd keeps hundredths of percent; never less than asked */
+		u64_add(out, "CPUQuotaPerSecUSec", (each + 99) / 100 * 100);
+	}
+	if (!v2)
+		return;
+	mask_add(out, "AllowedCPUs", c->cpus);
+	mask_add(out, "AllowedMemoryNodes", c->mems);
+}
+
+static void unified_add(struct str *out, const struct oci_map *m)
+{
+	static const struct {
+		const char *file, *name;
+	} table[] = {
+		{"cpu.weight", "CPUWeight"},   {"memory.high", "MemoryHigh"},
+		{"memory.low", "MemoryLow"},   {"memory.max", "MemoryMax"},
+		{"memory.min", "MemoryMin"},   {"memory.swap.max", "MemorySwapMax"},
+		{"pids.max", "TasksMax"},
+	};
+
+	for (size_t i = 0; i < m->n; i++)
+		for (size_t j = 0; j < COUNT(table); j++) {
+			uint64_t value = UINT64_MAX;
+
+			if (str_eq(m->keys[i], table[j].file) &&
+			    (str_eq(m->values[i], "max") || str_to_u64(m->values[i], &value) == 0))
+				u64_add(out, table[j].name, value);
+		}
+}
+
+void systemd_resources_add(struct str *out, const struct oci_resources *r, bool v2, int64_t quota,
+			   uint64_t period)
+{
+	if (!r)
+		return;
+	memory_add(out, r->memory, v2);
+	cpu_add(out, r->cpu, v2, quota, period);
+	if (r->block_io && r->block_io->weight)
+		u64_add(out, v2 ? "IOWeight" : "BlockIOWeight",
+			v2 ? cgroup_io_weight(r->block_io->weight) : r->block_io->weight);
+	/* systemd has no 0 here; the kernel's file gets it */
+	if (r->pids && r->pids->has_limit)
+		u64_add(out, "TasksMax",
+			r->pids->limit < 0 ? UINT64_MAX
+					   : (uint64_t)(r->pids->limit ? r->pids->limit : 1));
+	if (v2)
+		unified_add(out, &r->unified);
+}
+
+/* ---- devices */
+
+/* The name of a major number among the character or block devices of /proc/devices. */
+static bool class_find(const char *classes, char type, int64_t major, char *name, size_t size)
+{
+	const char *p = strstr(classes, type == 'c' ? "Character devices:" : "Block devices:");
+
+	while (p && (p = strchr(p, '\n'))) {
+		char *end;
+		long number = strtol(++p, &end, 10);
+
+		if (end == p || *p == '\n')
+			return false; /* the end of the list */
+		if (number == major && *end == ' ') {
+			(void)snprintf(name, size, "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void device_add(struct str *list, const struct cgroup_device_rule *r, const char *classes)
+{
+	char name[64] = "*", access[4];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		if (r->access & 1u << i)
+			access[n++] = "rwm"[i];
+	access[n] = '\0';
+	if (r->major >= 0 && r->minor >= 0) {
+		str_addf(list, "%s/dev/%s/%" PRId64 ":%" PRId64 " %s", list->len ? "\n" : "",
+			 r->type == 'c' ? "char" : "block", r->major, r->minor, access);
+		return;
+	}
+	if (r->major >= 0 && !class_find(classes, r->type, r->major, name, sizeof(name)))
+		return; /* no driver: nothing there to be opened */
+	str_addf(list, "%s%s-%s %s", list->len ? "\n" : "", r->type == 'c' ? "char" : "block", name,
+		 access);
+}
+
+void systemd_devices_add(struct str *out, const struct cgroup_device_rules *rules,
+			 const char *classes)
+{
+	autofree struct cgroup_device_rule *ex = NULL;
+	autostr list = {0};
+	size_t n = 0;
+	bool allow = true;
+
+	if (cgroup_device_exceptions(rules, &allow, &ex, &n) < 0 || allow) {
+		systemd_property_add(out, "s", "DevicePolicy", "auto");
+		systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", "");
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		device_add(&list, &ex[i], classes);
+	systemd_property_add(out, "s", "DevicePolicy", "strict");
+	systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", ""); /* empties the list */
+	if (list.len)
+		systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", list.s);
+}
+
+/* ---- annotations */
+
+static const struct {
+	const char *name, *type;
+} allowed[] = {
+	{"After", "as"},
+	{"Before", "as"},
+	{"CPUQuotaPerSecUSec", "t"},
+	{"CPUWeight", "t"},
+	{"CollectMode", "s"},
+	{"DefaultDependencies", "b"},
+	{"Description", "s"},
+	{"FinalKillSignal", "i"},
+	{"IOWeight", "t"},
+	{"KillMode", "s"},
+	{"KillSignal", "i"},
+	{"ManagedOOMMemoryPressure", "s"},
+	{"ManagedOOMMemoryPressureLimit", "u"},
+	{"ManagedOOMPreference", "s"},
+	{"ManagedOOMSwap", "s"},
+	{"MemoryHigh", "t"},
+	{"MemoryLow", "t"},
+	{"MemoryMax", "t"},
+	{"MemoryMin", "t"},
+	{"MemorySwapMax", "t"},
+	{"OOMPolicy", "s"},
+	{"RuntimeMaxUSec", "t"},
+	{"SendSIGHUP", "b"},
+	{"SendSIGKILL", "b"},
+	{"StartupCPUWeight", "t"},
+	{"StartupIOWeight", "t"},
+	{"TasksMax", "t"},
+	{"TimeoutStopUSec", "t"},
+};
+
+static const char *allowed_type(const char *name)
+{
+	for (size_t i = 0; i < COUNT(allowed); i++)
+		if (str_eq(name, allowed[i].name))
+			return allowed[i].type;
+	return NULL;
+}
+
+/* A quoted string of GVariant text at *p, without escapes; false if it is none. */
+static bool quoted(const char **p, struct str *out)
+{
+	char quote = **p;
+	const char *end = quote == '\'' || quote == '"' ? strchr(*p + 1, quote) : NULL;
+
+	if (!end)
+		return false;
+	for (const char *s = *p + 1; s < end; s++)
+		if (*s == '\\' || (unsigned char)*s < ' ')
+			return false;
+	str_addn(out, *p + 1, (size_t)(end - *p - 1));
+	*p = end + 1;
+	return true;
+}
+
+static bool string_list(const char *p, struct str *out)
+{
+	if (*p++ != '[')
+		return false;
+	for (bool first = true;; first = false) {
+		p += strspn(p, " ");
+		if (*p == ']')
+			return p[1 + strspn(p + 1, " ")] == '\0';
+		if (!first && *p++ != ',')
+			return false;
+		p += strspn(p, " ");
+		if (!first)
+			str_addc(out, '\n');
+		if (!quoted(&p, out))
+			return false;
+	}
+}
+
+/* "uint64 5", "5", "@t 5"; seconds with a fraction if scale is not 1. */
+static bool plain_number(const char *p, uint64_t scale, struct str *out)
+{
+	static const char *const prefixes[] = {"uint64 ", "int64 ", "uint32 ", "int32 ", "uint16 ",
+					       "int16 ",  "byte ",  "@t ",     "@u ",    "@i "};
+	uint64_t whole = 0, part = 0, unit = scale;
+	size_t digits;
+
+	for (size_t i = 0; i < COUNT(prefixes); i++)
+		if (str_starts(p, prefixes[i])) {
+			p += strlen(prefixes[i]);
+			break;
+		}
+	p += strspn(p, " ");
+	digits = strspn(p, "0123456789");
+	if (!digits || digits > 18)
+		return false;
+	for (; digits; digits--)
+		whole = whole * 10 + (uint64_t)(*p++ - '0');
+	if (*p == '.' && scale > 1)
+		for (p++; *p >= '0' && *p <= '9'; p++) {
+			unit /= 10;
+			part += unit * (uint64_t)(*p - '0');
+		}
+	if (*p || __builtin_mul_overflow(whole, scale, &whole))
+		return false;
+	str_addf(out, "%" PRIu64, whole + part);
+	return true;
+}
+
+static bool value_parse(const char *type, const char *value, uint64_t scale, struct str *out)
+{
+	const char *p = value + strspn(value, " ");
+
+	switch (type[0]) {
+	case 's':
+		return quoted(&p, out) && p[strspn(p, " ")] == '\0';
+	case 'a':
+		return string_list(p, out);
+	case 'b':
+		str_add(out, p);
+		return str_eq(p, "true") || str_eq(p, "false");
+	default:
+		return plain_number(p, scale, out);
+	}
+}
+
+static int annotation_add(struct str *out, const char *key, const char *value, struct err *e)
+{
+	const char *name = key + strlen(PREFIX), *type = allowed_type(name);
+	autofree char *usec = NULL;
+	size_t n = strlen(name);
+	uint64_t scale = 1;
+	autostr text = {0};
+
+	if (!type && n > 3 && str_eq(name + n - 3, "Sec")) {
+		usec = xasprintf("%.*sUSec", (int)n - 3, name);
+		type = allowed_type(usec);
+		name = usec;
+		scale = 1000000;
+	}
+	if (!type) {
+		fail(e, 0, "annotation \"%s\" sets a systemd property that davit does not pass on", key);
+		return fail_at(e, "/annotations/%s", key);
+	}
+	if (!value_parse(type, value, scale, &text)) {
+		fail(e, 0, "annotation \"%s\" has the value \"%s\", which is not of the type \"%s\"",
+		     key, value, type);
+		return fail_at(e, "/annotations/%s", key);
+	}
+	systemd_property_add(out, type, name, "%s", text.s ? text.s : "");
+	return 0;
+}
+
+int systemd_annotations_add(struct str *out, const struct oci_map *annotations, struct err *e)
+{
+	for (size_t i = 0; annotations && i < annotations->n; i++)
+		if (str_starts(annotations->keys[i], PREFIX))
+			TRY(annotation_add(out, annotations->keys[i], annotations->values[i], e));
+	return 0;
+}
