@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Talks to systemd over D-Bus for davit, which is static and cannot carry libsystemd. davit runs this
- * program from memory, kills it when it takes too long, and never trusts it to have ended well without
- * an answer.
+/* Talks to systemd over D-Bus for davit, which is static and cannot carry libsystemd. davit runs
+ *this program from memory, kills it when it takes too long, and never trusts it to have ended well
+ *without an answer.
  *
  * Standard input: words, each ended by a NUL:
  *
  *	OPERATION BUS MILLISECONDS UNIT {TYPE NAME VALUE}
  *
  * OPERATION is start, set or stop; BUS is system or user. TYPE is a D-Bus type: s, b, t, u, i; "as"
- * with a newline between the strings; "au" and "ay" with a blank between the numbers; "a(ss)" with a
- * newline between the pairs and a blank within.
+ * with a newline between the strings; "au" and "ay" with a blank between the numbers; "a(ss)" with
+ *a newline between the pairs and a blank within.
  *
  * Standard output: "ok\n", or "error\nNAME\nTEXT\n" where NAME is that of the D-Bus error. */
 #include <errno.h>
@@ -50,7 +50,8 @@ static int answer_error(const char *name, const char *text)
 
 static int answer_errno(int errnum, const char *doing)
 {
-	printf("error\n%s\n%s: %s\n", errnum == ETIMEDOUT ? "timeout" : "", doing, strerror(errnum));
+	printf("error\n%s\n%s: %s\n", errnum == ETIMEDOUT ? "timeout" : "", doing,
+	       strerror(errnum));
 	return 1;
 }
 
@@ -108,7 +109,8 @@ static int append_strings(sd_bus_message *m, char *value)
 {
 	int rc = sd_bus_message_open_container(m, 'a', "s");
 
-	for (char *save, *s = strtok_r(value, "\n", &save); rc >= 0 && s; s = strtok_r(NULL, "\n", &save))
+	for (char *save, *s = strtok_r(value, "\n", &save); rc >= 0 && s;
+	     s = strtok_r(NULL, "\n", &save))
 		rc = sd_bus_message_append_basic(m, 's', s);
 	return rc < 0 ? rc : sd_bus_message_close_container(m);
 }
@@ -134,12 +136,13 @@ static int append_numbers(sd_bus_message *m, char type, char *value)
 	char element[2] = {type, '\0'};
 	int rc = sd_bus_message_open_container(m, 'a', element);
 
-	for (char *save, *s = strtok_r(value, " ", &save); rc >= 0 && s; s = strtok_r(NULL, " ", &save)) {
+	for (char *save, *s = strtok_r(value, " ", &save); rc >= 0 && s;
+	     s = strtok_r(NULL, " ", &save)) {
 		uint32_t number = (uint32_t)strtoul(s, NULL, 10);
 		uint8_t byte = (uint8_t)number;
 
 		rc = sd_bus_message_append_basic(m, type,
-						 type == 'y' ? (void *)&byte : (void *)&number);
+		                                 type == 'y' ? (void *)&byte : (void *)&number);
 	}
 	return rc < 0 ? rc : sd_bus_message_close_container(m);
 }
@@ -278,7 +281,7 @@ static int call(sd_bus *bus, sd_bus_message *m, struct wait *w, bool job, uint64
 static int method_new(sd_bus *bus, sd_bus_message **m, const char *method)
 {
 	return sd_bus_message_new_method_call(bus, m, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE,
-					      method);
+	                                      method);
 }
 
 static int reset_failed(sd_bus *bus, const struct request *r)
@@ -410,7 +413,7 @@ int main(void)
 		return answer_errno(-rc, "connect to the bus");
 	/* The answers to this one are not waited for. */
 	rc = sd_bus_match_signal_async(bus, NULL, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE,
-				       "JobRemoved", on_removed, NULL, &w);
+	                               "JobRemoved", on_removed, NULL, &w);
 	if (rc < 0)
 		return answer_errno(-rc, "watch the bus");
 	rc = act(bus, &r, &w);

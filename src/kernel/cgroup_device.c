@@ -219,13 +219,12 @@ static int v1_rule(struct v1_state *s, const struct cgroup_device_rule *r, struc
 	return 0;
 }
 
-int cgroup_device_v1_writes(const struct cgroup_device_rules *r, struct cgroup_device_write **w,
-                            size_t *n, struct err *e)
+/* Walks the rules; the state's lists are the caller's to free, after a failure too. */
+static int v1_walk(const struct cgroup_device_rules *r, struct v1_state *s, struct err *e)
 {
-	struct v1_state s = {.ex = xcalloc(2 * r->n + 1, sizeof(*s.ex))};
-	autofree struct cgroup_device_rule *ex = s.ex;
 	size_t first = 0;
 
+	s->ex = xcalloc(2 * r->n + 1, sizeof(*s->ex));
 	for (size_t i = 0; i < r->n; i++)
 		if (rule_is_total(&r->v[i]))
 			first = i; /* what comes before has no effect */
@@ -234,21 +233,50 @@ int cgroup_device_v1_writes(const struct cgroup_device_rules *r, struct cgroup_d
 		int rc = 0;
 
 		if (one.type != 'a' || rule_is_total(&one)) {
-			rc = v1_rule(&s, &one, e);
+			rc = v1_rule(s, &one, e);
 		} else { /* the kernel takes 'a' only for everything */
 			one.type = 'c';
-			rc = v1_rule(&s, &one, e);
+			rc = v1_rule(s, &one, e);
 			one.type = 'b';
-			rc = rc < 0 ? rc : v1_rule(&s, &one, e);
+			rc = rc < 0 ? rc : v1_rule(s, &one, e);
 		}
-		if (rc < 0) {
-			free(s.w);
+		if (rc < 0)
 			return fail_at(e, "/linux/resources/devices/%zu", i ? i - 1 : 0);
-		}
+	}
+	return 0;
+}
+
+int cgroup_device_v1_writes(const struct cgroup_device_rules *r, struct cgroup_device_write **w,
+                            size_t *n, struct err *e)
+{
+	struct v1_state s = {0};
+	int rc = v1_walk(r, &s, e);
+
+	free(s.ex);
+	if (rc < 0) {
+		free(s.w);
+		return -1;
 	}
 	*w = s.w;
 	*n = s.n;
 	return 0;
+}
+
+int cgroup_device_exceptions(const struct cgroup_device_rules *r, bool *allow,
+                             struct cgroup_device_rule **ex, size_t *n)
+{
+	struct v1_state s = {0};
+	struct err ignored = {0};
+	int rc = v1_walk(r, &s, &ignored);
+
+	free(s.w);
+	*allow = s.allow;
+	*ex = s.ex;
+	*n = 0;
+	for (size_t i = 0; i < s.n_ex; i++)
+		if (s.ex[i].access)
+			s.ex[(*n)++] = s.ex[i];
+	return rc;
 }
 
 static int v1_write(const int fd[2], const struct cgroup_dir *d,

@@ -56,6 +56,11 @@ struct cgroup_device_write {
 int cgroup_device_v1_writes(const struct cgroup_device_rules *r, struct cgroup_device_write **w,
                             size_t *n, struct err *e);
 
+/* What the rules come to: a default and the exceptions from it, none of them empty. -1 if it cannot
+ * be put so. The caller frees *ex. */
+int cgroup_device_exceptions(const struct cgroup_device_rules *r, bool *allow,
+                             struct cgroup_device_rule **ex, size_t *n);
+
 /* The rules as a BPF_PROG_TYPE_CGROUP_DEVICE program; the caller frees. NULL: all is allowed, no
  * program is needed. */
 struct bpf_insn *cgroup_device_program(const struct cgroup_device_rules *r, size_t *n);

@@ -66,6 +66,32 @@ int cgroup_dir_make(const struct cgroup_dir *d)
 	return -1;
 }
 
+unsigned short cgroup_dir_missing(const struct cgroup_dir *d)
+{
+	autofree char *path = xstrdup(d->path);
+	unsigned short n = 0, total = 0;
+	char *end = path + d->mount_len;
+
+	for (char *p = end; *p; p++)
+		total += *p == '/';
+	/* From the top: the first container below a parent needs one look only. */
+	for (unsigned short i = 1; i <= total; i++) {
+		char *next = strchr(end + 1, '/');
+
+		if (next)
+			*next = '\0';
+		if (access(path, F_OK) < 0 && errno == ENOENT) {
+			n = (unsigned short)(total - i + 1);
+			break;
+		}
+		if (!next)
+			break;
+		*next = '/';
+		end = next;
+	}
+	return n;
+}
+
 int cgroup_dir_chown(const struct cgroup_dir *d, const char *file, uid_t uid, gid_t gid)
 {
 	autofd fd = cgroup_dir_open(d, file, O_PATH);

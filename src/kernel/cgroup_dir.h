@@ -25,6 +25,8 @@ bool cgroup_text_u64(const char *text, const char *key, uint64_t *value);
 /* Makes the group, with the groups above that are missing; those may vanish meanwhile, when another
  * container that made one goes: then again from the top. -1 with errno. */
 int cgroup_dir_make(const struct cgroup_dir *d);
+/* How many of the last components of the group's path are not there. */
+unsigned short cgroup_dir_missing(const struct cgroup_dir *d);
 /* Changes the owner of a file of the group ("." is the group itself); -1 with errno. */
 int cgroup_dir_chown(const struct cgroup_dir *d, const char *file, uid_t uid, gid_t gid);
 /* Opens the group itself (O_PATH), once; -1 with errno. */

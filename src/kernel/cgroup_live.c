@@ -60,33 +60,6 @@ void cgroup_close(struct cgroup *cg)
 	*cg = (struct cgroup)CGROUP_INIT;
 }
 
-/* How many of the last components of path are missing below its mount. */
-static unsigned short missing_count(const struct cgroup_dir *d)
-{
-	autofree char *path = xstrdup(d->path);
-	unsigned short n = 0, total = 0;
-	char *end = path + d->mount_len;
-
-	for (char *p = end; *p; p++)
-		total += *p == '/';
-	/* From the top: the first container below a parent needs one look only. */
-	for (unsigned short i = 1; i <= total; i++) {
-		char *next = strchr(end + 1, '/');
-
-		if (next)
-			*next = '\0';
-		if (access(path, F_OK) < 0 && errno == ENOENT) {
-			n = (unsigned short)(total - i + 1);
-			break;
-		}
-		if (!next)
-			break;
-		*next = '/';
-		end = next;
-	}
-	return n;
-}
-
 /* A group that somebody else made is used only if it is idle. */
 static int existing_check(const struct cgroup_dir *d, struct err *e)
 {
@@ -136,7 +109,7 @@ static int prepare_one(const struct cgroup_plan *p, const struct cgroup_hier *h,
 	d->path = xasprintf("%s%s%s", h->mount, hier_base(p, h, &base), p->path);
 	d->controllers = xstrdup(h->controllers);
 	cg->n++;
-	d->made = missing_count(d);
+	d->made = cgroup_dir_missing(d);
 	return d->made ? 0 : existing_check(d, e);
 }
 

@@ -129,8 +129,8 @@ int cgroup_remove(struct cgroup *cg, int timeout_ms, struct err *e)
 
 	/* The unified group first: it can tell when the processes are gone. One group that stays
 	 * must not keep the others. The first error is kept. */
-	if (cg->manager == CGROUP_MANAGER_SYSTEMD)
-		return cgroup_systemd_stop(cg, timeout_ms, e);
+	if (cg->manager == CGROUP_MANAGER_SYSTEMD && cg->unit)
+		TRY(cgroup_systemd_stop(cg, timeout_ms, e));
 	if (first && dir_remove(first, deadline, e) < 0)
 		rc = -1;
 	for (size_t i = 0; i < cg->n; i++) {

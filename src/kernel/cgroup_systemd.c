@@ -2,41 +2,369 @@
 #include "kernel/cgroup_systemd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "base/sys.h"
 #include "kernel/cgroup_make.h"
+#include "kernel/cgroup_systemd_property.h"
+#include "ocispec.h"
 
-int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
+#define ANSWER_MS 4000 /* for systemd to answer and to do the job */
+#define KILL_MS   4500 /* for the helper to give up by itself */
+
+#ifdef HAVE_SYSTEMD
+
+extern const unsigned char helper_systemd[];
+extern const unsigned helper_systemd_size;
+
+bool cgroup_systemd_built(void)
 {
-	(void)p;
-	(void)cg;
-	(void)pid;
-	return fail(e, ENOTSUP, "this build of davit has no systemd support");
+	return true;
 }
 
-int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+/* The helper program as a descriptor that can be executed. */
+static int helper_open(struct err *e)
 {
-	(void)cg;
-	(void)r;
-	return fail(e, ENOTSUP, "this build of davit has no systemd support");
+	autofd fd = memfd_create("davit-systemd", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+
+	if (fd < 0 && errno == EINVAL) /* MFD_EXEC came with Linux 6.3 */
+		fd = memfd_create("davit-systemd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return fail(e, errno, "make a memory file for the systemd helper");
+	if (fd_write_all(fd, helper_systemd, helper_systemd_size) < 0)
+		return fail(e, errno, "write the systemd helper to memory");
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return fail(e, errno, "seal the systemd helper");
+	return take_fd(&fd);
 }
 
-int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e)
-{
-	(void)cg;
-	(void)timeout_ms;
-	return fail(e, ENOTSUP, "this build of davit has no systemd support");
-}
+#else
 
 bool cgroup_systemd_built(void)
 {
 	return false;
 }
 
+static int helper_open(struct err *e)
+{
+	fail(e, ENOTSUP, "use the systemd cgroup manager");
+	return fail_hint(e, "this davit was built without libsystemd; use the cgroupfs manager");
+}
+
+#endif
+
+/* Only what says where the bus is. */
+static void environment(char *env[8], struct strv *words)
+{
+	static const char *const names[] = {"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS",
+	                                    "XDG_RUNTIME_DIR"};
+	size_t n = 0;
+
+	for (size_t i = 0; i < COUNT(names); i++)
+		if (getenv(names[i]))
+			strv_addf(words, "%s=%s", names[i], getenv(names[i]));
+	for (; n < words->n; n++)
+		env[n] = words->v[n];
+	env[n] = NULL;
+}
+
+static int answer_fail(char *answer, const char *doing, const char *unit, bool rootless,
+                       struct err *e)
+{
+	char *name = strchr(answer, '\n'), *text;
+	const char *bus = rootless ? "user" : "system";
+
+	text = name ? strchr(name + 1, '\n') : NULL;
+	if (!text)
+		return fail(e, 0, "%s systemd unit \"%s\": the helper gave no answer", doing, unit);
+	*name++ = '\0';
+	*text++ = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	if (str_eq(name, "timeout"))
+		fail(e, ETIMEDOUT, "%s systemd unit \"%s\": no answer on the %s bus in %d ms",
+		     doing, unit, bus, ANSWER_MS);
+	else if (str_eq(name, "job"))
+		fail(e, 0, "%s systemd unit \"%s\": the job ended with \"%s\"", doing, unit, text);
+	else
+		fail(e, 0, "%s systemd unit \"%s\" over the %s bus: %s%s%s", doing, unit, bus, text,
+		     name[0] ? ", " : "", name);
+	if (rootless && str_starts(text, "connect to the bus"))
+		return fail_hint(e, "a systemd user session is needed, with XDG_RUNTIME_DIR set");
+	return -1;
+}
+
+static int helper_run(int program, int out, const struct str *request, const char *doing,
+                      const char *unit, bool rootless, struct err *e)
+{
+	char path[32], tail[256] = "";
+	char *argv[] = {(char *)"davit-systemd", NULL}, *env[8];
+	autostrv words = {0};
+	struct proc_run run = {.path = path,
+	                       .argv = argv,
+	                       .envp = env,
+	                       .input = request->s,
+	                       .input_len = request->len,
+	                       .out_fd = out,
+	                       .err_fd = -1,
+	                       .timeout_ms = KILL_MS,
+	                       .tail = tail,
+	                       .tail_size = sizeof(tail)};
+	int status;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
+	environment(env, &words);
+	if (proc_run(&run, &status, e) < 0) {
+		if (e->errnum == ETIMEDOUT)
+			return fail(e, ETIMEDOUT,
+			            "%s systemd unit \"%s\": no answer on the %s bus in %d ms",
+			            doing, unit, rootless ? "user" : "system", KILL_MS);
+		return fail_prefix(e, "%s systemd unit \"%s\"", doing, unit);
+	}
+	if (tail[0])
+		log_debug("systemd helper: %s", tail);
+	return 0;
+}
+
+/* Sends one request; properties may be NULL. */
+static int request_send(const char *operation, const char *doing, const char *unit, bool rootless,
+                        const struct str *properties, struct err *e)
+{
+	autofd program = helper_open(e);
+	autofd out = -1;
+	autostr request = {0};
+	char answer[1024];
+	ssize_t n;
+
+	if (program < 0)
+		return -1;
+	out = memfd_create("davit-systemd-answer", MFD_CLOEXEC);
+	if (out < 0)
+		return fail(e, errno, "make a memory file for the systemd helper");
+	str_addf(&request, "%s%c%s%c%d%c%s%c", operation, 0, rootless ? "user" : "system", 0,
+	         ANSWER_MS, 0, unit, 0);
+	if (properties && properties->len)
+		str_addn(&request, properties->s, properties->len);
+	TRY(helper_run(program, out, &request, doing, unit, rootless, e));
+	n = pread(out, answer, sizeof(answer) - 1, 0);
+	answer[n > 0 ? n : 0] = '\0';
+	if (str_starts(answer, "ok\n"))
+		return 0;
+	return answer_fail(answer, doing, unit, rootless, e);
+}
+
+/* ---- start */
+
+static bool is_slice(const char *unit)
+{
+	size_t n = strlen(unit);
+
+	return n > 6 && str_eq(unit + n - 6, ".slice");
+}
+
+static int devices_add(struct str *out, const struct cgroup_device_rules *rules, struct err *e)
+{
+	autofree char *classes = file_read(AT_FDCWD, "/proc/devices", 1u << 20, NULL, e);
+
+	if (!classes)
+		return -1;
+	systemd_devices_add(out, rules, classes);
+	return 0;
+}
+
+static int start_properties(const struct cgroup_plan *p, pid_t pid, struct str *out, struct err *e)
+{
+	const struct oci_resources *r = p->request->resources;
+	const struct oci_resources_cpu *c = r ? r->cpu : NULL;
+
+	systemd_property_add(out, "s", "Description", "davit container %s", p->request->id);
+	systemd_property_add(out, "b", "DefaultDependencies", "false");
+	if (is_slice(p->unit.name)) {
+		systemd_property_add(out, "as", "Wants", "%s", p->unit.slice);
+	} else {
+		systemd_property_add(out, "s", "Slice", "%s", p->unit.slice);
+		systemd_property_add(out, "b", "Delegate", "true");
+		systemd_property_add(out, "s", "CollectMode", "inactive-or-failed");
+		systemd_property_add(out, "au", "PIDs", "%d", pid);
+	}
+	systemd_property_add(out, "b", "CPUAccounting", "true");
+	systemd_property_add(out, "b", "MemoryAccounting", "true");
+	systemd_property_add(out, "b", "TasksAccounting", "true");
+	systemd_property_add(
+		out, "b", p->mode == CGROUP_MODE_V2 ? "IOAccounting" : "BlockIOAccounting", "true");
+	systemd_resources_add(out, r, p->mode == CGROUP_MODE_V2, c ? c->quota : 0,
+	                      c ? c->period : 0);
+	if (p->devices)
+		TRY(devices_add(out, p->devices, e));
+	return systemd_annotations_add(out, p->request->annotations, e);
+}
+
+int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
+{
+	autostr properties = {0};
+
+	TRY(start_properties(p, pid, &properties, e));
+	return request_send("start", "start", cg->unit, cg->rootless, &properties, e);
+}
+
+/* The group that systemd has made: that of pid in the hierarchy that systemd owns. */
+static char *scope_group(const struct cgroup_plan *p, pid_t pid, struct err *e)
+{
+	autofree char *text = NULL;
+	char file[48], *group;
+
+	if (is_slice(p->unit.name)) {
+		if (p->request->rootless)
+			fail(e, EOPNOTSUPP, "use the slice \"%s\" as a rootless container's group",
+			     p->unit.name);
+		return p->request->rootless ? NULL : cgroup_slice_path(p->unit.name, e);
+	}
+	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	text = file_read(AT_FDCWD, file, 1u << 20, NULL, e);
+	if (!text)
+		return NULL;
+	group = cgroup_of(text, p->mode == CGROUP_MODE_V2 ? "" : "name=systemd");
+	if (!group || !strstr(group, p->unit.name)) {
+		fail(e, 0, "process %d is not in systemd unit \"%s\" but in cgroup \"%s\"", pid,
+		     p->unit.name, group ? group : "");
+		free(group);
+		return NULL;
+	}
+	return group;
+}
+
+/* Puts init one group below the scope's own: then the scope can give its controllers away. */
+static int subgroup_make(struct cgroup_dir *d, const char *name, pid_t pid, struct err *e)
+{
+	struct cgroup_dir scope = *d;
+	autofree char *path = d->path;
+
+	scope.fd = -1;
+	d->path = xasprintf("%s/%s", path, name);
+	d->made = 1;
+	if (cgroup_dir_make(d) < 0 && errno != EEXIST)
+		return fail(e, errno, "make cgroup \"%s\"", d->path);
+	if (cgroup_dir_join(d, NULL, pid) < 0)
+		return fail(e, errno, "move process %d to cgroup \"%s\"", pid, d->path);
+	cgroup_v2_enable_below(&scope);
+	return 0;
+}
+
+/* Names the scope's group in one hierarchy; where systemd does not manage that, it is made. */
+static int scope_add(const struct cgroup_hier *h, const char *group, struct cgroup *cg,
+                     struct err *e)
+{
+	struct cgroup_dir *d = &cg->v[cg->n];
+
+	*d = (struct cgroup_dir){.fd = -1, .v2 = h->v2};
+	d->mount_len = (unsigned short)strlen(h->mount);
+	d->path = xasprintf("%s%s", h->mount, group);
+	d->controllers = xstrdup(h->controllers);
+	cg->n++;
+	d->made = cgroup_dir_missing(d);
+	if (!d->made)
+		return 0;
+	if (cgroup_dir_make(d) < 0) {
+		d->made = 0;
+		return fail(e, errno, "make cgroup \"%s\"", d->path);
+	}
+	return h->v2 || !cgroup_list_has(h->controllers, "cpuset")
+	               ? 0
+	               : cgroup_v1_cpuset_fill(d, d->made, e);
+}
+
 int cgroup_scope_find(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
 {
-	(void)p;
-	(void)cg;
-	(void)pid;
-	return fail(e, ENOTSUP, "this build of davit has no systemd support");
+	autofree char *group = scope_group(p, pid, e);
+	struct cgroup_dir *d;
+
+	if (!group)
+		return -1;
+	for (size_t i = 0; i < p->host->n; i++) {
+		if (p->request->rootless && !p->host->v[i].v2)
+			continue;
+		TRY(scope_add(&p->host->v[i], group, cg, e));
+	}
+	d = cgroup_dir_v2(cg);
+	if (p->mode != CGROUP_MODE_V2 || !d)
+		return 0;
+	if (p->subgroup)
+		TRY(subgroup_make(d, p->subgroup, pid, e));
+	return p->chown ? cgroup_v2_chown(d, p->request->owner, (gid_t)-1, e) : 0;
+}
+
+/* ---- update, stop */
+
+/* Quota and period as they are in the kernel after the update. */
+static void quota_read(struct cgroup *cg, int64_t *quota, uint64_t *period)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "cpu");
+	char buf[64];
+	uint64_t value;
+
+	*quota = 0;
+	*period = 0;
+	if (!d)
+		return;
+	if (d->v2) {
+		if (cgroup_dir_read(d, "cpu.max", buf, sizeof(buf)) > 0) {
+			char *blank = strchr(buf, ' ');
+
+			*quota = buf[0] == 'm' ? -1 : strtoll(buf, NULL, 10);
+			*period = blank ? strtoull(blank + 1, NULL, 10) : 0;
+		}
+		return;
+	}
+	if (cgroup_dir_u64(d, "cpu.cfs_quota_us", &value) == 0)
+		*quota = value == UINT64_MAX ? -1 : (int64_t)value;
+	if (cgroup_dir_u64(d, "cpu.cfs_period_us", &value) == 0)
+		*period = value;
+}
+
+int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+{
+	struct cgroup_device_rules rules = {0};
+	autostr properties = {0};
+	uint64_t period = 0;
+	int64_t quota = 0;
+	int rc = 0;
+
+	if (r->cpu && (r->cpu->quota || r->cpu->period))
+		quota_read(cg, &quota, &period);
+	systemd_resources_add(&properties, r, cg->mode == CGROUP_MODE_V2, quota, period);
+	if (r->n_devices && !cg->rootless) {
+		TRY(cgroup_device_rules_make(r->devices, r->n_devices, &rules, e));
+		rc = devices_add(&properties, &rules, e);
+		cgroup_device_rules_free(&rules);
+	}
+	if (rc < 0 || !properties.len)
+		return rc;
+	return request_send("set", "change", cg->unit, cg->rootless, &properties, e);
+}
+
+/* A scope goes by itself when its last process has ended: then the bus need not be asked. */
+static bool scope_gone(struct cgroup *cg)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "name=systemd");
+
+	return d && access(d->path, F_OK) < 0 && errno == ENOENT;
+}
+
+int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e)
+{
+	(void)timeout_ms; /* the bus has its own deadline */
+	if (scope_gone(cg))
+		return 0;
+	return request_send("stop", "stop", cg->unit, cg->rootless, NULL, e);
 }

@@ -40,11 +40,12 @@ static void memory_add(struct str *out, const struct oci_resources_memory *m, bo
 		return;
 	if (m->limit)
 		u64_add(out, v2 ? "MemoryMax" : "MemoryLimit",
-			m->limit < 0 ? UINT64_MAX : (uint64_t)m->limit);
+		        m->limit < 0 ? UINT64_MAX : (uint64_t)m->limit);
 	if (!v2)
 		return;
 	if (m->reservation)
-		u64_add(out, "MemoryLow", m->reservation < 0 ? UINT64_MAX : (uint64_t)m->reservation);
+		u64_add(out, "MemoryLow",
+		        m->reservation < 0 ? UINT64_MAX : (uint64_t)m->reservation);
 	if (m->swap < 0 || m->limit < 0)
 		u64_add(out, "MemorySwapMax", UINT64_MAX);
 	else if (m->swap > 0 && m->limit > 0)
@@ -89,13 +90,13 @@ static void mask_add(struct str *out, const char *name, const char *list)
 }
 
 static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2, int64_t quota,
-		    uint64_t period)
+                    uint64_t period)
 {
 	if (!c)
 		return;
 	if (c->shares)
 		u64_add(out, v2 ? "CPUWeight" : "CPUShares",
-			v2 ? cgroup_cpu_weight(c->shares) : c->shares);
+		        v2 ? cgroup_cpu_weight(c->shares) : c->shares);
 	if (period)
 		u64_add(out, "CPUQuotaPeriodUSec", period);
 	if (quota < 0) {
@@ -117,10 +118,13 @@ static void unified_add(struct str *out, const struct oci_map *m)
 	static const struct {
 		const char *file, *name;
 	} table[] = {
-		{"cpu.weight", "CPUWeight"},   {"memory.high", "MemoryHigh"},
-		{"memory.low", "MemoryLow"},   {"memory.max", "MemoryMax"},
-		{"memory.min", "MemoryMin"},   {"memory.swap.max", "MemorySwapMax"},
-		{"pids.max", "TasksMax"},
+		{"cpu.weight",      "CPUWeight"    },
+                {"memory.high",     "MemoryHigh"   },
+		{"memory.low",      "MemoryLow"    },
+                {"memory.max",      "MemoryMax"    },
+		{"memory.min",      "MemoryMin"    },
+                {"memory.swap.max", "MemorySwapMax"},
+		{"pids.max",        "TasksMax"     },
 	};
 
 	for (size_t i = 0; i < m->n; i++)
@@ -134,7 +138,7 @@ static void unified_add(struct str *out, const struct oci_map *m)
 }
 
 void systemd_resources_add(struct str *out, const struct oci_resources *r, bool v2, int64_t quota,
-			   uint64_t period)
+                           uint64_t period)
 {
 	if (!r)
 		return;
@@ -142,12 +146,12 @@ void systemd_resources_add(struct str *out, const struct oci_resources *r, bool 
 	cpu_add(out, r->cpu, v2, quota, period);
 	if (r->block_io && r->block_io->weight)
 		u64_add(out, v2 ? "IOWeight" : "BlockIOWeight",
-			v2 ? cgroup_io_weight(r->block_io->weight) : r->block_io->weight);
+		        v2 ? cgroup_io_weight(r->block_io->weight) : r->block_io->weight);
 	/* systemd has no 0 here; the kernel's file gets it */
 	if (r->pids && r->pids->has_limit)
 		u64_add(out, "TasksMax",
-			r->pids->limit < 0 ? UINT64_MAX
-					   : (uint64_t)(r->pids->limit ? r->pids->limit : 1));
+		        r->pids->limit < 0 ? UINT64_MAX
+		                           : (uint64_t)(r->pids->limit ? r->pids->limit : 1));
 	if (v2)
 		unified_add(out, &r->unified);
 }
@@ -184,17 +188,17 @@ static void device_add(struct str *list, const struct cgroup_device_rule *r, con
 	access[n] = '\0';
 	if (r->major >= 0 && r->minor >= 0) {
 		str_addf(list, "%s/dev/%s/%" PRId64 ":%" PRId64 " %s", list->len ? "\n" : "",
-			 r->type == 'c' ? "char" : "block", r->major, r->minor, access);
+		         r->type == 'c' ? "char" : "block", r->major, r->minor, access);
 		return;
 	}
 	if (r->major >= 0 && !class_find(classes, r->type, r->major, name, sizeof(name)))
 		return; /* no driver: nothing there to be opened */
 	str_addf(list, "%s%s-%s %s", list->len ? "\n" : "", r->type == 'c' ? "char" : "block", name,
-		 access);
+	         access);
 }
 
 void systemd_devices_add(struct str *out, const struct cgroup_device_rules *rules,
-			 const char *classes)
+                         const char *classes)
 {
 	autofree struct cgroup_device_rule *ex = NULL;
 	autostr list = {0};
@@ -219,34 +223,34 @@ void systemd_devices_add(struct str *out, const struct cgroup_device_rules *rule
 static const struct {
 	const char *name, *type;
 } allowed[] = {
-	{"After", "as"},
-	{"Before", "as"},
-	{"CPUQuotaPerSecUSec", "t"},
-	{"CPUWeight", "t"},
-	{"CollectMode", "s"},
-	{"DefaultDependencies", "b"},
-	{"Description", "s"},
-	{"FinalKillSignal", "i"},
-	{"IOWeight", "t"},
-	{"KillMode", "s"},
-	{"KillSignal", "i"},
-	{"ManagedOOMMemoryPressure", "s"},
-	{"ManagedOOMMemoryPressureLimit", "u"},
-	{"ManagedOOMPreference", "s"},
-	{"ManagedOOMSwap", "s"},
-	{"MemoryHigh", "t"},
-	{"MemoryLow", "t"},
-	{"MemoryMax", "t"},
-	{"MemoryMin", "t"},
-	{"MemorySwapMax", "t"},
-	{"OOMPolicy", "s"},
-	{"RuntimeMaxUSec", "t"},
-	{"SendSIGHUP", "b"},
-	{"SendSIGKILL", "b"},
-	{"StartupCPUWeight", "t"},
-	{"StartupIOWeight", "t"},
-	{"TasksMax", "t"},
-	{"TimeoutStopUSec", "t"},
+	{"After",			 "as"},
+	{"Before",			"as"},
+	{"CPUQuotaPerSecUSec",            "t" },
+	{"CPUWeight",                     "t" },
+	{"CollectMode",                   "s" },
+	{"DefaultDependencies",           "b" },
+	{"Description",                   "s" },
+	{"FinalKillSignal",               "i" },
+	{"IOWeight",		      "t" },
+	{"KillMode",		      "s" },
+	{"KillSignal",                    "i" },
+	{"ManagedOOMMemoryPressure",      "s" },
+	{"ManagedOOMMemoryPressureLimit", "u" },
+	{"ManagedOOMPreference",          "s" },
+	{"ManagedOOMSwap",                "s" },
+	{"MemoryHigh",                    "t" },
+	{"MemoryLow",                     "t" },
+	{"MemoryMax",                     "t" },
+	{"MemoryMin",                     "t" },
+	{"MemorySwapMax",                 "t" },
+	{"OOMPolicy",                     "s" },
+	{"RuntimeMaxUSec",                "t" },
+	{"SendSIGHUP",                    "b" },
+	{"SendSIGKILL",                   "b" },
+	{"StartupCPUWeight",              "t" },
+	{"StartupIOWeight",               "t" },
+	{"TasksMax",		      "t" },
+	{"TimeoutStopUSec",               "t" },
 };
 
 static const char *allowed_type(const char *name)
@@ -295,7 +299,7 @@ static bool string_list(const char *p, struct str *out)
 static bool plain_number(const char *p, uint64_t scale, struct str *out)
 {
 	static const char *const prefixes[] = {"uint64 ", "int64 ", "uint32 ", "int32 ", "uint16 ",
-					       "int16 ",  "byte ",  "@t ",     "@u ",    "@i "};
+	                                       "int16 ",  "byte ",  "@t ",     "@u ",    "@i "};
 	uint64_t whole = 0, part = 0, unit = scale;
 	size_t digits;
 
@@ -353,12 +357,14 @@ static int annotation_add(struct str *out, const char *key, const char *value, s
 		scale = 1000000;
 	}
 	if (!type) {
-		fail(e, 0, "annotation \"%s\" sets a systemd property that davit does not pass on", key);
+		fail(e, 0, "annotation \"%s\" sets a systemd property that davit does not pass on",
+		     key);
 		return fail_at(e, "/annotations/%s", key);
 	}
 	if (!value_parse(type, value, scale, &text)) {
-		fail(e, 0, "annotation \"%s\" has the value \"%s\", which is not of the type \"%s\"",
-		     key, value, type);
+		fail(e, 0,
+		     "annotation \"%s\" has the value \"%s\", which is not of the type \"%s\"", key,
+		     value, type);
 		return fail_at(e, "/annotations/%s", key);
 	}
 	systemd_property_add(out, type, name, "%s", text.s ? text.s : "");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What systemd is told about a container's unit, so that it knows the same limits as the kernel and puts
- * them back after a daemon-reload. Pure text; private to cgroup_systemd*.c. */
+/* What systemd is told about a container's unit, so that it knows the same limits as the kernel and
+ * puts them back after a daemon-reload. Pure text; private to cgroup_systemd*.c. */
 #pragma once
 
 #include "base/str.h"
@@ -17,15 +17,15 @@ void systemd_property_add(struct str *out, const char *type, const char *name, c
 
 /* Resources. quota and period are those that hold after an update; 0: not given. */
 void systemd_resources_add(struct str *out, const struct oci_resources *r, bool v2, int64_t quota,
-			   uint64_t period);
+                           uint64_t period);
 
-/* DevicePolicy and DeviceAllow. classes is the text of /proc/devices. What systemd has no words for is
- * allowed there: the rules themselves are applied to the group as well. */
+/* DevicePolicy and DeviceAllow. classes is the text of /proc/devices. What systemd has no words for
+ * is allowed there: the rules themselves are applied to the group as well. */
 void systemd_devices_add(struct str *out, const struct cgroup_device_rules *rules,
-			 const char *classes);
+                         const char *classes);
 
-/* The annotations org.systemd.property.NAME=VALUE. Only properties of a list are taken: those that can
- * run, open or start something are not on it. */
+/* The annotations org.systemd.property.NAME=VALUE. Only properties of a list are taken: those that
+ * can run, open or start something are not on it. */
 int systemd_annotations_add(struct str *out, const struct oci_map *annotations, struct err *e);
 
 /* A cpu list as the bytes of a bit mask, "15 0 1" for "0-3,16"; false if it is no list. */

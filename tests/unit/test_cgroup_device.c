@@ -233,11 +233,11 @@ static void test_all_allowed(void)
 static void test_refused(void)
 {
 	static const struct oci_device_cgroup bad[] = {
-		{.type = (char *)"x"         },
-		{		      .type = (char *)"cc"                           },
-		{ .access = (char *)"rx"           },
-		{           .has_major = true,            .major = -5},
-		{              .has_minor = true, .minor = 4294967296},
+		{.type = (char *)"x"},
+		{				     .type = (char *)"cc"                  },
+		{                .access = (char *)"rx"  },
+		{			  .has_major = true,   .major = -5},
+		{ .has_minor = true,                    .minor = 4294967296},
 	};
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
