@@ -281,7 +281,7 @@ static int scope_add(const struct cgroup_hier *h, const char *group, struct cgro
 	}
 	return h->v2 || !cgroup_list_has(h->controllers, "cpuset")
 	               ? 0
-	               : cgroup_v1_cpuset_fill(d, d->made, e);
+	               : cgroup_v1_cpuset_fill(d, e);
 }
 
 int cgroup_scope_find(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
