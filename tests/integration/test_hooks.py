@@ -247,9 +247,11 @@ def poststop_late():
                           "echo process >> $L/left")
         b.create()
         b.start()
-        write(h.dir + "/pid", str(b.pid()))
+        pid = b.pid()
+        write(h.dir + "/pid", str(pid))
         b.kill("KILL")
         b.wait_stopped()
+        eventually(lambda: reap() is not None and pid not in processes(), "init collected")
         b.delete()
         assert h.read("left") == "", h.read("left")
 

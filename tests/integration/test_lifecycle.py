@@ -419,6 +419,7 @@ def list_broken():
         b.delete("--force")
         assert not os.path.exists(home)
         # with its record destroyed nobody can know the cgroup any more
+        eventually(lambda: reap() is not None and not alive(pid) and pid not in processes(), "init collected")
         for path in cgroups_tagged():
             os.rmdir(path)
 
