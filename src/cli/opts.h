@@ -49,7 +49,7 @@ struct call {
 	char **pos;       /* positional arguments, NULL-terminated */
 	int n_pos;
 	char *const *argv; /* the program's whole command line, as it was */
-	int status; /* exit status when run returned 0 */
+	int status;        /* exit status when run returned 0 */
 };
 
 enum {
