@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "run/chan.h"
 #include "run/hooks.h"
+#include "run/notify.h"
 #include "run/steps.h"
 
 #define KILL_WAIT_MS   10000
@@ -132,6 +133,7 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 	autocontainer k = CONTAINER_NONE;
 	enum davit_status s;
 	struct err undo = {0};
+	autofd notify = -1; /* without its directory the container was created without */
 	bool hooks;
 
 	TRY(container_open(c, id, STATE_LOCK, &k, e));
@@ -139,6 +141,7 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 	if (s != DAVIT_CREATED)
 		return fail(e, 0, "cannot start container \"%s\": it is %s, not created", id,
 		            davit_status_names[s]);
+	notify = notify_socket() ? notify_bind(k.dir, &undo) : -1;
 	if (start_release(&k, e) < 0) {
 		hooks = strcmp(e->step, "hooks-start-container") == 0;
 		(void)proc_wait_gone(k.pidfd, KILL_WAIT_MS); /* state says so if it lives on */
@@ -147,7 +150,7 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 		return -1;
 	}
 	if (container_poststart(k.rec, k.init.pid, &k.arena, e) == 0)
-		return 0;
+		return notify < 0 ? 0 : notify_wait(notify, k.init.pid, k.pidfd, e);
 	if (container_destroy(&k, &undo) < 0)
 		log_warn("%s, ignoring", undo.msg);
 	return -1;

@@ -16,14 +16,15 @@
 #include "run/container.h"
 #include "run/foreground.h"
 #include "run/hooks.h"
+#include "run/notify.h"
 #include "run/spawn.h"
 #include "run/steps.h"
 
 void ctx_close(struct ctx *c)
 {
-	int *fds[] = {&c->chan,   &c->chan_init,  &c->root,         &c->dir,
-	              &c->pidfd,  &c->start_sock, &c->console_sock, &c->console_mine,
-	              &c->master, &c->exec_cgroup};
+	int *fds[] = {&c->chan,         &c->chan_init,  &c->root,        &c->dir,
+	              &c->pidfd,        &c->start_sock, &c->notify_sock, &c->console_sock,
+	              &c->console_mine, &c->master,     &c->exec_cgroup};
 
 	for (size_t i = 0; i < COUNT(fds); i++)
 		fd_close_at(fds[i]);
@@ -124,8 +125,10 @@ static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg
 		return run_failed(c, p);
 	if (p->create->detach) {
 		*status = 0;
-		return 0;
+		return p->notify ? notify_wait(c->notify_sock, c->init.pid, c->pidfd, e) : 0;
 	}
+	if (p->notify)
+		TRY(foreground_notify(fg, take_fd(&c->notify_sock), e));
 	/* others may need the lock while the payload runs */
 	(void)flock(c->dir, LOCK_UN); /* cannot fail */
 	if (foreground_wait(fg, c->init.pid, c->pidfd, c->master, status, e) < 0)

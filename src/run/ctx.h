@@ -47,6 +47,7 @@ struct ctx {
 	struct seccomp_program seccomp;
 	struct seccomp_mail *mail;
 	int start_sock;   /* init waits for `start` on it */
+	int notify_sock;  /* run: the container's notification socket, or -1 */
 	int console_sock; /* where the terminal's master goes, or -1 */
 	int console_mine; /* runtime: the other end when console_sock is a pair of ours */
 	int pty;          /* init: our side of the terminal */
@@ -66,6 +67,7 @@ struct ctx {
 #define CTX_INIT                                                                                   \
 	{                                                                                          \
 		.chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1, .start_sock = -1, \
-		.console_mine = -1, .exec_cgroup = -1, .console_sock = -1, .pty = -1,              \
-		.master = -1, .rootfs = ROOTFS_INIT, .ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},   \
+		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .console_sock = -1,      \
+		.pty = -1, .master = -1, .rootfs = ROOTFS_INIT,                                    \
+		.ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                                        \
 	}

@@ -2,6 +2,7 @@
 #include "run/foreground.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include "base/fd.h"
 #include "base/proc.h"
 #include "kernel/term.h"
+#include "run/notify.h"
 
 int foreground_begin(struct foreground *fg, struct err *e)
 {
@@ -28,6 +30,16 @@ void foreground_end(struct foreground *fg)
 	if (fg->begun)
 		sigprocmask(SIG_SETMASK, &fg->old, NULL);
 	fg->begun = false;
+	fd_close_at(&fg->notify);
+}
+
+/* SIGIO tells of a message: no descriptor has to be polled for it. */
+int foreground_notify(struct foreground *fg, int sock, struct err *e)
+{
+	fg->notify = sock;
+	if (fcntl(sock, F_SETOWN, getpid()) < 0 || fcntl(sock, F_SETFL, O_NONBLOCK | O_ASYNC) < 0)
+		return fail(e, errno, "watch the notification socket");
+	return 0;
 }
 
 int foreground_pair(int *mine, int *inits, struct err *e)
@@ -60,7 +72,19 @@ static int reap(pid_t pid, int *status)
 	return 1;
 }
 
-static int wait_signals(pid_t pid, int pidfd, int *status, struct err *e)
+static void signal_take(struct foreground *fg, int sig, pid_t pid, int pidfd)
+{
+	if (sig == SIGIO && fg->notify >= 0) {
+		struct err own = {0};
+
+		if (notify_step(fg->notify, pid, &own) < 0)
+			log_warn("%s, ignoring", own.msg);
+	} else if (sig > 0 && is_forwarded(sig)) {
+		(void)proc_signal(pidfd, sig); /* ESRCH: SIGCHLD follows */
+	}
+}
+
+static int wait_signals(struct foreground *fg, pid_t pid, int pidfd, int *status, struct err *e)
 {
 	sigset_t all;
 
@@ -68,15 +92,10 @@ static int wait_signals(pid_t pid, int pidfd, int *status, struct err *e)
 	for (;;) {
 		siginfo_t info;
 		int r = reap(pid, status);
-		int sig;
 
 		if (r != 0)
 			return r < 0 ? fail(e, errno, "wait for process %d", pid) : 0;
-		sig = sigwaitinfo(&all, &info);
-		/* what the terminal's driver sent reached the whole foreground group, not the payload:
-		 * it has a session of its own */
-		if (sig > 0 && is_forwarded(sig))
-			(void)proc_signal(pidfd, sig); /* ESRCH: SIGCHLD follows */
+		signal_take(fg, sigwaitinfo(&all, &info), pid, pidfd);
 	}
 }
 
@@ -88,9 +107,10 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int
 	sigset_t all;
 	int r;
 
-	(void)fg;
+	if (fg->notify >= 0)
+		signal_take(fg, SIGIO, pid, pidfd); /* for what came before it was watched */
 	if (master < 0)
-		return wait_signals(pid, pidfd, status, e);
+		return wait_signals(fg, pid, pidfd, status, e);
 	sigfillset(&all);
 	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals < 0)
@@ -105,8 +125,8 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int
 		r = term_relay_step(&relay, &sig, e);
 		if (r < 0)
 			break;
-		if (sig > 0 && is_forwarded(sig) && sig != SIGWINCH)
-			(void)proc_signal(pidfd, sig); /* ESRCH: SIGCHLD follows */
+		if (sig != SIGWINCH)
+			signal_take(fg, sig, pid, pidfd);
 	}
 	term_relay_end(&relay);
 	if (r < 0 && e->msg[0] == '\0')

@@ -11,15 +11,19 @@ struct err;
 struct foreground {
 	bool begun;
 	sigset_t old; /* the caller's signal mask */
+	int notify;   /* the container's notification socket, or -1 */
 };
 #define FOREGROUND_NONE                                                                            \
 	{                                                                                          \
-		.begun = false                                                                     \
+		.notify = -1                                                                       \
 	}
 
 /* Blocks the signals that are to be forwarded; before the process is made, so that none is lost. */
 int foreground_begin(struct foreground *fg, struct err *e);
 void foreground_end(struct foreground *fg);
+
+/* Watches for notifications while it waits; takes sock, which foreground_end() closes. */
+int foreground_notify(struct foreground *fg, int sock, struct err *e);
 
 /* Sockets over which init hands its terminal to the runtime. */
 int foreground_pair(int *mine, int *inits, struct err *e);

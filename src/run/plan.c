@@ -18,6 +18,7 @@
 #include "base/sys.h"
 #include "kernel/seccomp.h"
 #include "read.h"
+#include "run/notify.h"
 #include "run/version.h"
 
 const char *map_get(const struct oci_map *m, const char *key)
@@ -52,7 +53,7 @@ static void path_tidy(char *path)
 	*out = '\0';
 }
 
-static const char *path_absolute(const char *path, struct arena *a, struct err *e)
+const char *path_absolute(const char *path, struct arena *a, struct err *e)
 {
 	char cwd[PATH_MAX];
 	char *text;
@@ -392,6 +393,9 @@ int plan_make(enum op op, const struct davit_context *c, const struct davit_crea
 	out->rootless = plan_is_rootless(c);
 	TRY(ns_plan_make(l, &out->ns, e));
 	TRY(plan_ids(out, a, e));
+	out->notify = notify_socket() && (out->ns.new_flags & CLONE_NEWNS);
+	if (out->notify)
+		TRY(notify_plan(c, r->id, config, a, e));
 	TRY(check_namespaces(out, e));
 	TRY(plan_rootfs(out, a, e));
 	TRY(plan_cgroup(out, c, a, e));

@@ -68,6 +68,7 @@ struct plan {
 	bool seccomp_late;   /* last thing before exec; else while privilege is there */
 	bool seccomp_notify; /* some action of the profile is SCMP_ACT_NOTIFY */
 	bool new_keyring;
+	bool notify;                   /* NOTIFY_SOCKET: see run/notify.h */
 	const struct oci_hooks *hooks; /* never NULL */
 	struct rec_record *record; /* what will be written to state.json; exec: the container's */
 };
@@ -95,6 +96,9 @@ int plan_process(struct plan *p, const struct oci_process *process, unsigned pre
 
 /* Frees what is not in the arena. */
 void plan_free(struct plan *p);
+
+/* An absolute, tidied copy of path in a; NULL with e filled. */
+const char *path_absolute(const char *path, struct arena *a, struct err *e);
 
 /* The value of an annotation, or NULL. */
 const char *map_get(const struct oci_map *m, const char *key);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "run/notify.h"
 #include "run/plan.h"
 
 #define FDS_MAX 4096
@@ -49,12 +50,13 @@ static bool env_has(const struct oci_process *p, const char *name)
 /* The payload's environment: what the configuration says, no variable of our own environment
  * (CVE-2026-57231) but those that belong to passed descriptors. Two more slots are left for HOME and
  * NOTIFY_SOCKET. */
-static int plan_env(struct process_plan *pp, unsigned n_listen, struct arena *a, struct err *e)
+static int plan_env(struct process_plan *pp, unsigned n_listen, bool notify, struct arena *a,
+                    struct err *e)
 {
 	const struct oci_process *p = pp->process;
 	size_t n = 0;
 
-	pp->envp = arena_array(a, p->n_env + 5, sizeof(char *));
+	pp->envp = arena_array(a, p->n_env + 6, sizeof(char *));
 	for (size_t i = 0; i < p->n_env; i++) {
 		if (!strchr(p->env[i], '=')) {
 			fail(e, 0, "\"%.64s\" has no value: NAME=VALUE is needed", p->env[i]);
@@ -63,8 +65,12 @@ static int plan_env(struct process_plan *pp, unsigned n_listen, struct arena *a,
 		if (n_listen &&
 		    (str_starts(p->env[i], "LISTEN_FDS=") || str_starts(p->env[i], "LISTEN_PID=")))
 			continue;
+		if (notify && str_starts(p->env[i], "NOTIFY_SOCKET="))
+			continue;
 		pp->envp[n++] = p->env[i];
 	}
+	if (notify)
+		pp->envp[n++] = (char *)NOTIFY_ENV;
 	if (n_listen) {
 		const char *names = getenv("LISTEN_FDNAMES");
 
@@ -116,5 +122,5 @@ int plan_process(struct plan *p, const struct oci_process *process, unsigned pre
 	TRY(affinity_make(process->exec_cpu_affinity, &pp->affinity, e));
 	TRY(lsm_make(process->apparmor_profile, process->selinux_label, &pp->lsm, e));
 	pp->terminal = process->terminal;
-	return plan_env(pp, n_listen, a, e);
+	return plan_env(pp, n_listen, p->notify, a, e);
 }

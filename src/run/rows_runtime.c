@@ -14,6 +14,7 @@
 #include "kernel/net.h"
 #include "run/chan.h"
 #include "run/hooks.h"
+#include "run/notify.h"
 #include "run/rows.h"
 #include "run/spawn.h"
 #include "run/steps.h"
@@ -21,6 +22,16 @@
 #define CGROUP_REMOVE_MS 5000
 
 /* ---- state */
+
+/* Listens before there is a payload: it may be ready at once. */
+static int row_notify(struct ctx *c, struct err *e)
+{
+	TRY(notify_prepare(c->dir, e));
+	if (c->plan->op != OP_RUN)
+		return 0;
+	c->notify_sock = notify_bind(c->dir, e);
+	return c->notify_sock < 0 ? -1 : 0;
+}
 
 int row_state_reserve(struct ctx *c, struct err *e)
 {
@@ -37,6 +48,8 @@ int row_state_reserve(struct ctx *c, struct err *e)
 	TRY(cgroup_prepare(&c->plan->cgroup, &c->cgroup, e));
 	groups = cgroup_record(&c->cgroup);
 	rec->cgroup = arena_strdup(&c->arena, groups);
+	if (c->plan->notify)
+		TRY(row_notify(c, e));
 	return state_write(c->dir, rec, e);
 }
 

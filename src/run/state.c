@@ -200,6 +200,7 @@ int state_remove(int root, const char *id, int dir, struct err *e)
 			break; /* rmdir tells */
 	if (unlinkat(root, id, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
+	(void)unlinkat(dir, "notify/notify.sock", 0); /* rmdir tells */
 	state_remove_others(dir);
 	if (unlinkat(root, id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return fail(e, errno, "remove the state directory of \"%s\"", id);
