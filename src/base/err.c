@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/err.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -107,12 +108,25 @@ static void text_clean(char *text)
 			*text = '?';
 }
 
+/* Engines compare with what Go programs print, in lower case: "no such process". */
+static const char *errno_text(int errnum, char *text, size_t size)
+{
+	snprintf(text, size, "%s", strerror(errnum));
+	if (islower((unsigned char)text[1]))
+		text[0] = (char)tolower((unsigned char)text[0]);
+	return text;
+}
+
 size_t err_format(const struct err *e, char *text, size_t size)
 {
-	int n = snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s", e->step, e->step[0] ? ": " : "",
-	                 e->msg, e->errnum ? ": " : "", e->errnum ? strerror(e->errnum) : "",
-	                 e->at[0] ? " (config.json " : "", e->at, e->at[0] ? ")" : "",
-	                 e->hint[0] ? "; hint: " : "", e->hint);
+	char cause[96] = "";
+	int n;
+
+	if (e->errnum)
+		errno_text(e->errnum, cause, sizeof cause);
+	n = snprintf(text, size, "%s%s%s%s%s%s%s%s%s%s", e->step, e->step[0] ? ": " : "", e->msg,
+	             e->errnum ? ": " : "", cause, e->at[0] ? " (config.json " : "", e->at,
+	             e->at[0] ? ")" : "", e->hint[0] ? "; hint: " : "", e->hint);
 
 	text_clean(text);
 	if (n < 0)

@@ -352,6 +352,17 @@ int fd_close_from(int first, struct err *e)
 	return fd_range(first, true, e);
 }
 
+int fd_close_between(int first, int last, struct err *e)
+{
+	if (last < first || sys_close_range((unsigned)first, (unsigned)last, 0) == 0)
+		return 0;
+	if (errno != ENOSYS && errno != EPERM && errno != EINVAL)
+		return fail(e, errno, "close the descriptors from %d to %d", first, last);
+	for (int fd = first; fd <= last; fd++)
+		close(fd);
+	return 0;
+}
+
 int fd_fill_stdio(struct err *e)
 {
 	for (int fd = 0; fd <= 2; fd++) {

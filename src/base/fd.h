@@ -54,5 +54,7 @@ int unix_connect(const char *path, struct err *e);
 /* Marks every descriptor >= first close-on-exec, or closes it. */
 int fd_cloexec_from(int first, struct err *e);
 int fd_close_from(int first, struct err *e);
+/* Closes first .. last; nothing if last < first. */
+int fd_close_between(int first, int last, struct err *e);
 /* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later descriptor lands there. */
 int fd_fill_stdio(struct err *e);

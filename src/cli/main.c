@@ -11,10 +11,14 @@
 #include "kernel/exe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+
+#define FDS_MAX 4096
 
 struct globals {
 	const char *root, *log, *log_format, *log_level, *cgroup_manager, *on_unsupported;
@@ -141,7 +145,7 @@ static int globals_context(const struct globals *g, struct davit_context *ctx, s
 }
 
 /* A caller may leave anything behind: an ignored SIGCHLD, blocked signals, a strange umask. */
-static int process_sanitise(unsigned flags, char *const *argv, struct err *e)
+static int process_sanitise(unsigned flags, struct err *e)
 {
 	sigset_t none;
 
@@ -151,9 +155,39 @@ static int process_sanitise(unsigned flags, char *const *argv, struct err *e)
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		return fail(e, errno, "reset signals");
 	umask(022);
-	if (!(flags & CMD_ENTERS))
-		return 0;
-	return exe_protect(argv, e);
+	return 0;
+}
+
+/* How many descriptors from 3 on the payload gets: those of socket activation, then --preserve-fds. */
+static int fds_kept(const struct command *cmd, const void *args, struct err *e)
+{
+	const char *listen = getenv("LISTEN_FDS");
+	uint64_t n = 0;
+
+	if (listen && *listen && (str_to_u64(listen, &n) < 0 || n > FDS_MAX))
+		return fail(e, 0, "LISTEN_FDS \"%.32s\" is not a number of descriptors", listen);
+	for (const struct opt *o = cmd->opts; o->name || o->letter; o++)
+		if (o->name && str_eq(o->name, "preserve-fds"))
+			n += *(const unsigned *)((const char *)args + o->offset);
+	if (n > FDS_MAX)
+		return fail(e, 0, "%llu descriptors are too many to preserve",
+		            (unsigned long long)n);
+	for (int fd = 3; fd < 3 + (int)n; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return fail(e, 0, "descriptor %d is to be preserved, but it is not open",
+			            fd);
+	return (int)n;
+}
+
+/* Before davit opens anything: what the caller leaked must not reach the container (CVE-2024-21626),
+ * nor be held by an init that waits for `start`. */
+static int enter_prepare(const struct call *call, struct err *e)
+{
+	int kept = fds_kept(call->cmd, call->args, e);
+
+	TRY(kept);
+	TRY(fd_close_from(3 + kept, e));
+	return exe_protect(call->argv, e);
 }
 
 static int command_check(const struct command *cmd, int n, char **pos, struct err *e)
@@ -186,19 +220,29 @@ static int command_call(struct call *call, bool help, struct err *e)
 		return output_finish(e);
 	}
 	TRY(command_check(cmd, call->n_pos, call->pos, e));
-	TRY(process_sanitise(cmd->flags, call->argv, e));
+	TRY(process_sanitise(cmd->flags, e));
 	TRY(cmd->run(call, e));
 	return output_finish(e);
 }
 
 /* argv[0] is the command's name. */
-static int command_run(const struct davit_context *ctx, const struct command *cmd, char **argv,
+static int command_run(const struct globals *g, const struct command *cmd, char **argv,
                        char *const *line, int *status, struct err *e)
 {
 	_Alignas(max_align_t) char args[CMD_ARGS_MAX] = {0};
-	struct call call = {.ctx = ctx, .cmd = cmd, .args = args, .pos = argv, .argv = line};
+	struct davit_context ctx = {0};
+	struct call call = {.ctx = &ctx, .cmd = cmd, .args = args, .pos = argv, .argv = line};
+	struct err log_error = {0};
 	int ret = opts_parse(cmd->opts, args, argv, cmd->last, &call.n_pos, e);
 
+	if (ret == 0 && (cmd->flags & CMD_ENTERS) && !cmd->missing)
+		ret = enter_prepare(&call, e);
+	if (globals_log(g, cmd, &log_error) < 0) {
+		*e = log_error;
+		ret = -1;
+	}
+	if (ret >= 0 && globals_context(g, &ctx, e) < 0)
+		ret = -1;
 	if (ret >= 0)
 		ret = command_call(&call, ret > 0, e);
 	opts_free(cmd->opts, args);
@@ -227,7 +271,6 @@ static int davit_main(char **argv, char *const *line, const char **who, int *fai
                       struct err *e)
 {
 	struct globals g = {0};
-	struct davit_context ctx = {0};
 	const struct command *cmd;
 	int n, help = opts_parse(global_opts, &g, argv, 1, &n, e);
 
@@ -245,15 +288,15 @@ static int davit_main(char **argv, char *const *line, const char **who, int *fai
 	/* else the log would be opened where the output of a command goes */
 	TRY(fd_fill_stdio(e));
 	cmd = n ? command_find(argv[0]) : NULL;
-	TRY(globals_log(&g, cmd, e));
-	TRY(globals_context(&g, &ctx, e));
+	if (!cmd)
+		TRY(globals_log(&g, NULL, e));
 	if (!n)
 		return fail(e, 0, "no command given; \"davit --help\" lists them");
 	if (!cmd)
 		return fail(e, 0, "unknown command \"%s\"; \"davit --help\" lists them", argv[0]);
 	*who = cmd->name;
 	*failed = cmd->failed ? cmd->failed : 1;
-	return command_run(&ctx, cmd, argv, line, status, e);
+	return command_run(&g, cmd, argv, line, status, e);
 }
 
 int main(int argc, char **argv)

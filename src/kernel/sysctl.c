@@ -34,8 +34,6 @@ static const struct sysctl_owner {
 	{"kernel.shmmni",          CLONE_NEWIPC },
 	{"kernel.shm_next_id",     CLONE_NEWIPC },
 	{"kernel.shm_rmid_forced", CLONE_NEWIPC },
-	{"kernel.ns_last_pid",     CLONE_NEWPID },
-	{"kernel.pid_max",         CLONE_NEWPID },
 	{"net.",		   CLONE_NEWNET },
 	{"user.",		  CLONE_NEWUSER},
 };

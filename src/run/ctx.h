@@ -59,7 +59,7 @@ struct ctx {
 	const char *exec_path; /* init: what will be executed */
 	char **envp;
 	pid_t host_pid;                    /* init: its own pid on the host, when hooks need it */
-	const struct container *container; /* exec: the container that is joined */
+	struct container *container; /* exec: the container that is joined */
 	int status;                        /* run and exec: wait status of the payload */
 	bool exited;
 };

@@ -36,8 +36,14 @@ int row_ns_join(struct ctx *c, struct err *e)
 		return ns_join(ns, c->ns_fds, e);
 	/* a process of the container must not look into ours: CVE-2016-9962 */
 	TRY(creds_hide(e));
-	return ns_join_process(c->container->pidfd, c->container->init.pid,
-	                       ns->stage ? ns->join_flags : ns->join_flags & ~CLONE_NEWPID, e);
+	TRY(ns_join_process(c->container->pidfd, c->container->init.pid, ns->join_flags, e));
+	/* no directory of the host may be open in a process that the container can look at */
+	fd_close_at(&c->container->root);
+	fd_close_at(&c->container->dir);
+	fd_close_at(&c->container->pidfd);
+	fd_close_at(&c->exec_cgroup);
+	cgroup_close(&c->cgroup);
+	return 0;
 }
 
 int row_userns_new(struct ctx *c, struct err *e)

@@ -241,9 +241,22 @@ int row_exec_resolve(struct ctx *c, struct err *e)
 	return 0;
 }
 
+/* Not only close-on-exec: execve(2) looks its path up before it closes, and /proc/self/fd/N of a
+ * directory would lead out of the container (CVE-2024-21626). Two sockets stay. */
 int row_fds_seal(struct ctx *c, struct err *e)
 {
-	return fd_cloexec_from(3 + (int)c->plan->process.keep_fds, e);
+	int low = c->chan < c->start_sock ? c->chan : c->start_sock;
+	int high = c->chan < c->start_sock ? c->start_sock : c->chan;
+	int first = 3 + (int)c->plan->process.keep_fds;
+
+	if (low >= first && low < high) {
+		TRY(fd_close_between(first, low - 1, e));
+		first = low + 1;
+	}
+	TRY(fd_close_between(first, high - 1, e));
+	TRY(fd_close_from(high + 1, e));
+	c->rootfs = (struct rootfs)ROOTFS_INIT; /* nothing of it is open any more */
+	return 0;
 }
 
 /* ---- the hand-over */

@@ -123,7 +123,7 @@ static int step_run(struct ctx *c, int i, struct err *e)
 {
 	const struct step *s = &c->table[i];
 	int64_t start = 0, waited = 0;
-	bool timed = c->davit->timings;
+	bool timed = c->davit && c->davit->timings;
 
 	if (!step_wanted(s, c->plan))
 		return step_announce(c, i, e);
@@ -134,6 +134,8 @@ static int step_run(struct ctx *c, int i, struct err *e)
 	if (timed)
 		waited = clock_us() - start;
 	TRY(s->run(c, e));
+	if (!timed)
+		log_debug("%s: step %s done", c->self == RUNTIME ? "runtime" : "init", s->name);
 	if (timed)
 		log_debug("%-22s %-9s %6" PRId64 " us, waited %6" PRId64 " us", s->name,
 		          c->self == RUNTIME ? "runtime" : "init", clock_us() - start - waited,

@@ -110,29 +110,17 @@ static int spawn_failed(int flags, struct err *e)
 	return -1;
 }
 
-/* Exec joins a pid namespace without a stage: what setns(2) changes is the namespace of children. */
-static int pid_ns_switch(struct ctx *c, int *own)
-{
-	if (c->plan->op != OP_EXEC || !(c->plan->ns.join_flags & CLONE_NEWPID) || c->plan->ns.stage)
-		return 0;
-	*own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	return *own < 0 ? -1 : setns(c->container->pidfd, CLONE_NEWPID);
-}
-
 int spawn_init(struct ctx *c, struct err *e)
 {
 	const struct ns_plan *ns = &c->plan->ns;
 	int flags = ns->stage ? 0 : ns->new_flags & CLONE_NAMESPACES;
 	int ends[2], cgroup, pidfd = -1;
-	autofd own_pid_ns = -1;
 	bool entered;
 	pid_t pid;
 
 	TRY(chan_pair(ends, e));
 	c->chan = ends[0];
 	c->chan_init = ends[1];
-	if (pid_ns_switch(c, &own_pid_ns) < 0)
-		return fail(e, errno, "join the container's pid namespace");
 	cgroup = c->plan->op == OP_EXEC ? c->exec_cgroup : cgroup_leaf_fd(&c->cgroup);
 	pid = clone_process((unsigned long long)flags, cgroup, &pidfd);
 	entered = pid >= 0 && cgroup >= 0;
@@ -150,8 +138,6 @@ int spawn_init(struct ctx *c, struct err *e)
 		}
 		init_main(c);
 	}
-	if (own_pid_ns >= 0)
-		(void)setns(own_pid_ns, CLONE_NEWPID); /* it is our own: cannot fail */
 	if (entered && c->plan->op != OP_EXEC)
 		cgroup_entered(&c->cgroup);
 	c->entered = entered;

@@ -34,7 +34,7 @@ static void test_fail(void)
 	snprintf(e.step, sizeof(e.step), "mounts");
 	n = err_format(&e, text, sizeof(text));
 	is_int((long long)n, (long long)strlen(text));
-	is_str(text, "mounts: mount \"proc\": open \"/x\": No such file or directory "
+	is_str(text, "mounts: mount \"proc\": open \"/x\": no such file or directory "
 	             "(config.json /mounts/3); hint: do this");
 	fail(&e, 0, "plain");
 	e.step[0] = '\0';
@@ -141,7 +141,7 @@ static void cut_time(char *s, const char *mark)
 
 #define ON_STDERR                                                                                  \
 	"davit: create web: pivot: tab? \"quoted\" \\ \xc3\xa9 \xc3( \xed\xa0\x80: "               \
-	"Operation not permitted (config.json /root)\n"
+	"operation not permitted (config.json /root)\n"
 
 static void test_log_json(void)
 {
@@ -150,7 +150,7 @@ static void test_log_json(void)
 	content(log_path);
 	cut_time(text, "\"time\":\"");
 	is_str(text, "{\"level\":\"error\",\"msg\":\"create web: pivot: tab? \\\"quoted\\\" \\\\ "
-	             "\xc3\xa9 \\ufffd( \\ufffd\\ufffd\\ufffd: Operation not permitted "
+	             "\xc3\xa9 \\ufffd( \\ufffd\\ufffd\\ufffd: operation not permitted "
 	             "(config.json /root)\",\"time\":\"\",\"step\":\"pivot\",\"path\":\"/root\","
 	             "\"errno\":1}\n");
 	is_str(content(stderr_path), ON_STDERR);
@@ -167,7 +167,7 @@ static void test_log_text(void)
 	is_str(text, "time=\"\" level=warning msg=\"warned \\\"w\\ufffd?\\\"\"\n"
 	             "time=\"\" level=debug msg=\"debugged\"\n"
 	             "time=\"\" level=error msg=\"create web: pivot: tab? \\\"quoted\\\" \\\\ "
-	             "\xc3\xa9 \\ufffd( \\ufffd\\ufffd\\ufffd: Operation not permitted "
+	             "\xc3\xa9 \\ufffd( \\ufffd\\ufffd\\ufffd: operation not permitted "
 	             "(config.json /root)\"\n");
 	is_str(content(stderr_path), ON_STDERR);
 }
