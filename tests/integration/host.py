@@ -165,6 +165,22 @@ def cgroup_dir(path, controller):
     raise Skip(f"this host has no {controller} cgroup controller")
 
 
+def group_of(pid, controller):
+    """Host directory of the process's cgroup for a controller, or Skip."""
+    h = cgroup_hierarchies()
+    for line in read(f"/proc/{pid}/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return h[controller] + path, 1
+        if names == "" and controller not in h and "" in h:
+            if controller in read(h[""] + "/cgroup.controllers").split() or controller == "":
+                unified = h[""] + path, 2
+    try:
+        return unified
+    except UnboundLocalError:
+        raise Skip(f"this host has no {controller} cgroup controller") from None
+
+
 def cgroups_tagged():
     found = set()
     for point in set(cgroup_hierarchies().values()):

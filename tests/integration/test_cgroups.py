@@ -8,22 +8,6 @@ def resources(**res):
     return {"linux": {"cgroupsPath": "/" + unique("cg"), "resources": res}}
 
 
-def group_of(pid, controller):
-    """Host directory of the process's cgroup for a controller, or Skip."""
-    h = cgroup_hierarchies()
-    for line in read(f"/proc/{pid}/cgroup").splitlines():
-        _, names, path = line.split(":", 2)
-        if controller in names.split(","):
-            return h[controller] + path, 1
-        if names == "" and controller not in h and "" in h:
-            if controller in read(h[""] + "/cgroup.controllers").split() or controller == "":
-                unified = h[""] + path, 2
-    try:
-        return unified
-    except UnboundLocalError:
-        raise Skip(f"this host has no {controller} cgroup controller") from None
-
-
 def check(b, controller, expected_v1, expected_v2):
     """Compares files of the running container's group with what is wanted."""
     path, version = group_of(b.pid(), controller)
