@@ -290,7 +290,11 @@ int dev_console(struct rootfs *r, int pty, struct err *e)
 	if (fstat(pty, &st) < 0 || !S_ISCHR(st.st_mode) || major(st.st_rdev) < 136 ||
 	    major(st.st_rdev) > 143)
 		return fail(e, 0, "\"/dev/console\": this is no pseudoterminal");
-	target = path_mkfile(dev, "console", 0600, e);
+	target = path_open_nofollow(dev, "console", O_PATH, e);
+	if (target >= 0 && fstat(target, &st) == 0 && S_ISLNK(st.st_mode))
+		return fail(e, 0, "\"/dev/console\" is a symbolic link");
+	if (target < 0)
+		target = path_mkfile(dev, "console", 0600, e);
 	if (target < 0)
 		return -1;
 	tree = tree_clone(pty, "", AT_EMPTY_PATH);

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -231,6 +232,7 @@ int row_terminal(struct ctx *c, struct err *e)
 	autofd root = fd_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0, e);
 	autofd master = -1;
 	autofd pty = -1;
+	struct winsize ws;
 
 	if (root < 0)
 		return -1;
@@ -238,6 +240,9 @@ int row_terminal(struct ctx *c, struct err *e)
 	                p->process.creds.uid, &master, e);
 	if (pty < 0)
 		return -1;
+	/* a program may ask for the size at once: before the runtime relays, stdin is still the caller's */
+	if (!size && steps_in_foreground(p) && ioctl(0, TIOCGWINSZ, &ws) == 0 && ws.ws_row)
+		(void)ioctl(pty, TIOCSWINSZ, &ws); /* the relay will do it again */
 	if (p->op != OP_EXEC)
 		TRY(dev_console(&c->rootfs, pty, e));
 	TRY(term_send(c->console_sock, master, e));

@@ -34,6 +34,9 @@ int steps_walk_after(struct ctx *c, const char *name, struct err *e);
 /* Takes messages until init's end of the channel closes: 0, or -1 when init failed. */
 int steps_peer_drain(struct ctx *c, struct err *e);
 
+/* True if the process' terminal is relayed to the caller's. */
+bool steps_in_foreground(const struct plan *p);
+
 /* Prints the rows for plan: name, who, after, skipped or not. */
 void steps_print(const struct step *table, const struct plan *p, FILE *out);
 
