@@ -41,6 +41,10 @@ link = $(CC) $(CFLAGS) $(SANITIZE) $(if $(filter 1,$(link_static)),-static-pie,-
 	-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--as-needed $(LDFLAGS)
 libs = $(if $(filter 1,$(link_static)),$(LIBS_STATIC),$(LIBS_SHARED))
 
+# src/cli/entry.c, for the machines that it knows.
+entry = $(if $(filter 1,$(link_static)),$(shell $(CC) $(CFLAGS) -dM -E -x c /dev/null | awk \
+	'/__LP64__/ { l = 1 } /__x86_64__|__aarch64__/ { m = 1 } END { if (l && m) print "-Wl,-e,davit_entry" }'))
+
 # Each .def makes NAME.h and NAME_tables.c.
 spec := $(if $(wildcard libocispec/*.def),$(B)/ocispec)
 defs := $(patsubst src/run/%.def,$(B)/%,$(wildcard src/run/*.def))
@@ -93,7 +97,7 @@ $(B)/libdavit.a: $(lib_o) $(oci_o) $(B)/list
 # davit runs from a copy of itself, so the debug information is kept apart.
 $(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags
 	$(if $(Q),@echo "  LINK $@")
-	$(Q)$(link) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
+	$(Q)$(link) $(entry) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
 	$(Q)$(OBJCOPY) $(if $(SAN),,-S --add-gnu-debuglink=$@.debug) $@.debug $@
 
 # A dynamic program with libsystemd, carried inside davit as bytes: in C,

@@ -25,6 +25,8 @@
 #endif
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
+bool exe_is_read_only;
+
 static const char self[] = "/proc/self/exe";
 
 /* The kernel shows through which mount the program was started: a read-only one refuses every
@@ -80,7 +82,7 @@ static int exe_copy_sealed(void)
 
 int exe_protect(char *const *argv, struct err *e)
 {
-	if (exe_is_protected())
+	if (exe_is_read_only || exe_is_protected())
 		return 0;
 	for (int way = 0; way < 2; way++) {
 		autofd fd = way == 0 ? exe_clone_mount() : exe_copy_sealed();

@@ -123,7 +123,7 @@ def measure_run(table, kinds, rounds, cpu):
         if runtime.name == "floor":
             rows = pace(runtime.run(where, "/bin/true"))
         else:
-            rows = pace(runtime.run(where, root=path("cold-@")))
+            rows = pace(runtime.run(where, root=path("states", "cold-@")))
         table.add("run, cold", runtime, turn, rows)
 
 

@@ -61,6 +61,8 @@ def mount_namespace():
     if libc.unshare(0x00020000) < 0:  # CLONE_NEWNS
         sys.exit(f"unshare: {os.strerror(ctypes.get_errno())}: the benchmark needs root")
     call("mount", "--make-rprivate", "/")
+    os.mkdir(path("states"))  # like /run: a state directory on a disk would measure the disk
+    call("mount", "-t", "tmpfs", "tmpfs", path("states"))
     v2 = "/sys/fs/cgroup/unified"
     if not shutil.which("crun") or not os.path.ismount(v2):
         return
@@ -159,6 +161,7 @@ def clean():
                 os.rmdir(name)
             except OSError as e:
                 print(f"left behind: {name}: {e.strerror}", file=sys.stderr)
+    call("umount", "-l", path("states"), check=False)
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -259,7 +262,7 @@ class Runtime:
     def __init__(self, name, program):
         self.name, self.program = name, program
         self.version = call(program, "--version")[1].splitlines()[0]
-        self.root = path("state-" + name)
+        self.root = path("states", name)
 
     def cmd(self, *args, root=None):
         return [self.program, "--root", root or self.root, *args]

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What commands cost, counted and not timed: system calls, peak memory, instructions, state.
+
+The container is that of the benchmark (tests/bench/config.json) with an empty static program in it. The
+bounds hold for the static build and the busiest host: version 1 cgroups, each hierarchy by itself.
+docs/performance.md has the goals; a bound above its goal is named there.
+"""
+from davit import *
+
+BENCH = os.path.join(TOP, "tests", "bench")
+HIERARCHIES = 10  # that the bounds of run and create allow for
+
+#          system calls   peak KiB   instructions (thousands)
+BOUNDS = {
+    "run":       (515,      1536,      None),
+    "create":    (500,      1536,      None),
+    "start":     (70,       1536,      None),
+    "exec":      (225,      1536,      None),
+    "state":     (60,       1536,      300),
+    "list":      (70,       1536,      300),
+    "delete":    (110,      1536,      None),
+    "--version": (20,       1536,      100),
+}
+
+
+def compiled(name, source=None):
+    """A static program; source None: the one of tests/bench."""
+    path = os.path.join(work, name)
+    if not os.path.exists(path):
+        text = path + ".c"
+        if source is None:
+            text = os.path.join(BENCH, name + ".c")
+        else:
+            write(text, source)
+        cc = os.environ.get("CC", "cc").split()
+        if not shutil.which(cc[0]):
+            raise Skip("no C compiler")
+        subprocess.run([*cc, "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-static", "-o", path, text],
+                       check=True, timeout=60)
+    return path
+
+
+def bench_bundle():
+    with open(DAVIT, "rb") as f:
+        program = f.read()
+    if b"ld-linux" in program[:4096] or b"__asan_init" in program:
+        raise Skip("the bounds are those of the static build")
+    b = Bundle()
+    b.conf = json.loads(read(os.path.join(BENCH, "config.json")))
+    b.conf["process"]["args"] = ["/nothing"]
+    b.conf["linux"]["cgroupsPath"] = "/" + b.id
+    shutil.copy(compiled("nothing", "int main(void)\n{\n\treturn 0;\n}\n"), b.path("/nothing"))
+    b.save()
+    return b
+
+
+def commands(b):
+    """{name: argv} of commands that wait for nobody; the container is the live one of b."""
+    return {"run": command("run", "--bundle", b.dir, b.id + "r"), "exec": command("exec", b.id, "/nothing"),
+            "state": command("state", b.id), "list": command("list"), "--version": command("--version")}
+
+
+@contextlib.contextmanager
+def live():
+    with bench_bundle() as b:
+        b.conf["process"]["args"] = ["/init", "pause"]
+        b.create()
+        b.start()
+        b.conf["process"]["args"] = ["/nothing"]
+        b.conf["linux"]["cgroupsPath"] = f"/{b.id}r"
+        b.save()
+        run_davit("run", "--bundle", b.dir, b.id + "r", check=True)  # warms the cache of filters
+        yield b
+
+
+def over(found, column):
+    bad = [f"{name}: {value}, at most {BOUNDS[name][column]}" for name, value in found.items()
+           if value > BOUNDS[name][column]]
+    print(f"# {', '.join(f'{k} {v}' for k, v in found.items())}")
+    assert not bad, "; ".join(bad)
+
+
+def strace(*argv):
+    """Calls of all processes, by lines of the log: a total would miss what is cut off."""
+    log = os.path.join(work, unique("trace"))
+    tool = shutil.which("strace")
+    if not tool:
+        raise Skip("no strace")
+    if run_command([tool, "-o", log, "true"]).rc != 0:
+        raise Skip("strace may not trace here")
+    run_command([tool, "-f", "-o", log, *argv], check=True)
+    lines = read(log).splitlines()
+    os.unlink(log)
+    return sum(1 for line in lines if re.match(r"\d+\s+[a-z_]\w*\(", line))
+
+
+@test("system calls of run, exec, state, list and --version are bounded", limit=90)
+def calls():
+    with live() as b:
+        found = {name: strace(*argv) for name, argv in commands(b).items()}
+    extra = len(set(cgroup_hierarchies().values())) - HIERARCHIES
+    found["run"] -= max(0, extra) * 20
+    over(found, 0)
+
+
+@test("system calls of create, start and delete are bounded", limit=90)
+def calls_steps():
+    found = {}
+    with bench_bundle() as b:
+        b.create()
+        b.start()
+        b.wait_stopped()
+        found["delete"] = strace(*command("delete", b.id))
+    with bench_bundle() as b:
+        b.create()
+        found["start"] = strace(*command("start", b.id))
+    with bench_bundle() as b:
+        log = os.path.join(work, unique("trace"))
+        with subprocess.Popen(["strace", "-f", "-o", log, *command("create", "--bundle", b.dir, b.id)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
+            def created():
+                result = run_davit("state", b.id)
+                return result.rc == 0 and result.json["status"] == "created"
+            try:
+                eventually(created, "status created", 15)
+            finally:
+                run_davit("delete", "--force", b.id)
+                child.wait(10)
+        found["create"] = sum(1 for line in read(log).splitlines() if re.match(r"\d+\s+[a-z_]\w*\(", line))
+        os.unlink(log)
+    extra = len(set(cgroup_hierarchies().values())) - HIERARCHIES
+    found["create"] -= max(0, extra) * 20
+    over(found, 0)
+
+
+@test("the peak memory of each command is at most 1.5 MiB")
+def peak_memory():
+    pace = compiled("pace")
+    found = {}
+    with live() as b:
+        for name, argv in commands(b).items():
+            text = run_command([pace, "-n", "3", *argv], check=True).out
+            rows = [line.split() for line in text.splitlines()]
+            assert rows and all(row[3] == "0" for row in rows), text
+            found[name] = max(int(row[2]) for row in rows)
+    over(found, 1)
+
+
+@test("instructions of commands that only look are bounded", limit=90)
+def instructions():
+    tool = shutil.which("valgrind")
+    if not tool:
+        raise Skip("no valgrind")
+    found = {}
+    with live() as b:
+        for name, argv in commands(b).items():
+            if BOUNDS[name][2] is None:
+                continue
+            result = run_command([tool, "--tool=callgrind", "--callgrind-out-file=/dev/null", *argv], check=True)
+            found[name] = int(re.search(r"Collected : (\d+)", result.err)[1]) // 1000
+    over(found, 2)
+
+
+@test("a container keeps at most one page of state on the disk, and no process of ours")
+def state_size():
+    with live() as b:
+        assert os.path.getsize(os.path.join(root, b.id, "state.json")) <= 4096
+        pid = b.pid()
+        left = {p: comm for p, (_, comm) in descendants().items() if p != pid}
+        assert not left, left
+
+
+@test("a container has at most seven file systems of its own, on version 1 one more for its cgroup directory")
+def superblocks():
+    with live() as b:
+        def devices(pid):
+            return {line.split()[2] for line in read(f"/proc/{pid}/mountinfo").splitlines()}
+        own = devices(b.pid()) - devices("self")
+        assert len(own) <= (7 if v2_only() else 8), own
+
+
+@test("24 containers start at once, without and with a common cgroup yet to be made", limit=90)
+def at_once():
+    with bench_bundle() as b:
+        del b.conf["linux"]["cgroupsPath"]
+        for path in (None, f"/{TAG}up/@"):
+            jobs = []
+            for _ in range(24):
+                name = unique("p")
+                if path:
+                    b.conf["linux"]["cgroupsPath"] = path.replace("@", name)
+                where = b.side(name)
+                b.conf["root"]["path"] = b.rootfs
+                write(where + "/config.json", json.dumps(b.conf))
+                jobs.append(subprocess.Popen(command("run", "--bundle", where, name), stdin=subprocess.DEVNULL,
+                                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+                b.ids.add(name)
+            bad = [job.stderr.read().decode() for job in jobs if job.wait(30)]
+            for job in jobs:
+                job.stderr.close()
+            for point in set(cgroup_hierarchies().values()) if path else ():
+                with contextlib.suppress(OSError):  # who made the parent may not have been the last to go
+                    os.rmdir(f"{point}/{TAG}up")
+            assert not bad, bad
+
+
+if __name__ == "__main__":
+    main()
