@@ -80,13 +80,18 @@ int proc_stat(pid_t pid, char *state, uint64_t *start)
 
 int proc_boot_id(char id[37], struct err *e)
 {
-	autofd fd = fd_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0, e);
+	static char known[37]; /* it does not change, and list asks for each container */
 
-	if (fd < 0)
-		return -1;
-	if (read(fd, id, 36) != 36)
-		return fail(e, EIO, "read \"/proc/sys/kernel/random/boot_id\"");
-	id[36] = '\0';
+	if (!known[0]) {
+		autofd fd = fd_open(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0, e);
+
+		if (fd < 0)
+			return -1;
+		if (read(fd, id, 36) != 36)
+			return fail(e, EIO, "read \"/proc/sys/kernel/random/boot_id\"");
+		memcpy(known, id, 36);
+	}
+	memcpy(id, known, 37);
 	return 0;
 }
 
@@ -126,6 +131,15 @@ int proc_open(const struct proc_id *id)
 		return -1;
 	}
 	return take_fd(&fd);
+}
+
+bool proc_is_alive(const struct proc_id *id)
+{
+	uint64_t start;
+	char state;
+
+	return id->pid > 0 && proc_stat(id->pid, &state, &start) == 0 && start == id->start &&
+	       state != 'Z' && state != 'X';
 }
 
 /* For a descriptor of /proc/PID: the number is read through it, so the process was there an

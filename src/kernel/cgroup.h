@@ -126,6 +126,8 @@ char *cgroup_record(const struct cgroup *cg);
 /* The way back. Paths that are not below a cgroup mount point or not clean are errors. Old records
  * stay readable. "" is a container without groups. */
 int cgroup_parse(const char *record, struct cgroup *cg, struct err *e);
+/* The same for who only reads: does not ask whether the mount points still are cgroup mounts. */
+int cgroup_peek(const char *record, struct cgroup *cg, struct err *e);
 /* Frees and closes, changes nothing on the host; cg is CGROUP_INIT afterwards. */
 void cgroup_close(struct cgroup *cg);
 #define autocgroup __attribute__((cleanup(cgroup_close))) struct cgroup

@@ -205,12 +205,10 @@ static int token_number(const char **p, uint64_t max, uint64_t *value)
 	return t && str_to_u64(t, value) == 0 && *value <= max ? 0 : -1;
 }
 
-/* The record is on disk: what it names must be a clean path below a real cgroup mount. */
+/* The record is on disk: what it names must be a clean path ... */
 static int record_check(const struct cgroup_dir *d, struct err *e)
 {
-	autofree char *mount = xstrndup(d->path, d->mount_len);
 	autofree char *clean = NULL;
-	struct statfs fs;
 
 	if (d->path[0] != '/' || d->path[d->mount_len] != '/')
 		return fail(e, EINVAL, "cgroup record names \"%s\"", d->path);
@@ -219,6 +217,15 @@ static int record_check(const struct cgroup_dir *d, struct err *e)
 		return -1;
 	if (!str_eq(clean, d->path) || !d->path[d->mount_len + 1])
 		return fail(e, EINVAL, "cgroup record names \"%s\"", d->path);
+	return 0;
+}
+
+/* ... below a real cgroup mount. */
+static int record_check_mount(const struct cgroup_dir *d, struct err *e)
+{
+	autofree char *mount = xstrndup(d->path, d->mount_len);
+	struct statfs fs;
+
 	if (statfs(mount, &fs) == 0 &&
 	    fs.f_type != (d->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
 		return fail(e, EINVAL, "cgroup record names \"%s\", which is not in cgroupfs",
@@ -272,7 +279,7 @@ static int record_parse(const char *p, struct cgroup *cg, struct err *e)
 	return 0;
 }
 
-int cgroup_parse(const char *record, struct cgroup *cg, struct err *e)
+int cgroup_peek(const char *record, struct cgroup *cg, struct err *e)
 {
 	*cg = (struct cgroup)CGROUP_INIT;
 	cg->manager = CGROUP_MANAGER_DISABLED;
@@ -281,6 +288,18 @@ int cgroup_parse(const char *record, struct cgroup *cg, struct err *e)
 	if (record_parse(record, cg, e) < 0) {
 		cgroup_close(cg);
 		return -1;
+	}
+	return 0;
+}
+
+int cgroup_parse(const char *record, struct cgroup *cg, struct err *e)
+{
+	TRY(cgroup_peek(record, cg, e));
+	for (size_t i = 0; i < cg->n; i++) {
+		if (record_check_mount(&cg->v[i], e) < 0) {
+			cgroup_close(cg);
+			return -1;
+		}
 	}
 	return 0;
 }

@@ -33,9 +33,10 @@ enum davit_status container_full_status(const struct container *k)
 {
 	enum davit_status s = container_status(k);
 	autocgroup cg = CGROUP_INIT;
+	const char *text = k->rec && k->rec->cgroup ? k->rec->cgroup : "";
 	struct err ignored;
 
-	if ((s == DAVIT_RUNNING || s == DAVIT_CREATED) && container_cgroup(k, &cg, &ignored) == 0 &&
+	if ((s == DAVIT_RUNNING || s == DAVIT_CREATED) && cgroup_peek(text, &cg, &ignored) == 0 &&
 	    cgroup_frozen(&cg) == 1)
 		return DAVIT_PAUSED;
 	return s;
@@ -243,7 +244,7 @@ int davit_state(const struct davit_context *c, const char *id, struct davit_stat
 {
 	autocontainer k = CONTAINER_NONE;
 
-	TRY(container_open(c, id, 0, &k, e));
+	TRY(container_open(c, id, STATE_LOOK, &k, e));
 	return state_fill(&k, out);
 }
 
@@ -288,7 +289,7 @@ int davit_list(const struct davit_context *c, struct davit_state **out, size_t *
 
 		if (*f->d_name == '.' || (f->d_type != DT_DIR && f->d_type != DT_UNKNOWN))
 			continue;
-		if (container_open(c, f->d_name, 0, &k, &own) < 0) {
+		if (container_open_in(root, f->d_name, STATE_LOOK, &k, &own) < 0) {
 			if (!strstr(own.msg, "does not exist"))
 				log_warn("%s, leaving it out", own.msg);
 			continue;

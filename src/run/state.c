@@ -122,7 +122,7 @@ int state_root_open(const struct davit_context *c, bool make, struct err *e)
 	}
 	if (fstat(fd, &st) < 0)
 		return fail(e, errno, "state root \"%s\"", path);
-	if (st.st_uid != geteuid() && st.st_uid != 0)
+	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return fail(e, 0, "state root \"%s\" belongs to user %u", path, st.st_uid);
 	if ((st.st_mode & 0022) && !(st.st_mode & S_ISVTX))
 		return fail(e, 0, "state root \"%s\" can be written by others (mode %04o)", path,
@@ -258,7 +258,7 @@ static int record_read(struct container *k, struct err *e)
 	return 0;
 }
 
-static void init_read(struct container *k)
+static void init_read(struct container *k, unsigned flags)
 {
 	char text[64], boot[37];
 	struct err ignored;
@@ -275,20 +275,19 @@ static void init_read(struct container *k)
 	/* after a reboot the same pid and start time may be a stranger's */
 	if (!k->rec || proc_boot_id(boot, &ignored) < 0 || strcmp(boot, k->rec->boot_id) != 0)
 		return;
-	k->pidfd = proc_open(&k->init);
+	if (!(flags & STATE_LOOK))
+		k->pidfd = proc_open(&k->init);
+	k->alive = flags & STATE_LOOK ? proc_is_alive(&k->init) : k->pidfd >= 0;
 }
 
-int container_open(const struct davit_context *c, const char *id, unsigned flags,
-                   struct container *out, struct err *e)
+int container_open_in(int root, const char *id, unsigned flags, struct container *out,
+                      struct err *e)
 {
 	autocontainer k = CONTAINER_NONE;
 
 	TRY(state_id_check(id, e));
 	k.id = xstrdup(id);
-	k.root = state_root_open(c, false, e);
-	if (k.root < 0)
-		return e->errnum == ENOENT ? fail(e, 0, "container \"%s\" does not exist", id) : -1;
-	k.dir = openat(k.root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	k.dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (k.dir < 0) {
 		if (errno == ENOENT)
 			return fail(e, 0, "container \"%s\" does not exist", id);
@@ -298,9 +297,23 @@ int container_open(const struct davit_context *c, const char *id, unsigned flags
 		TRY(lock_wait(k.dir, id, e));
 	if (record_read(&k, e) < 0 && !(flags & STATE_BROKEN))
 		return -1;
-	init_read(&k);
+	init_read(&k, flags);
 	*out = k;
 	k = (struct container)CONTAINER_NONE;
+	return 0;
+}
+
+int container_open(const struct davit_context *c, const char *id, unsigned flags,
+                   struct container *out, struct err *e)
+{
+	autofd root = -1;
+
+	TRY(state_id_check(id, e));
+	root = state_root_open(c, false, e);
+	if (root < 0)
+		return e->errnum == ENOENT ? fail(e, 0, "container \"%s\" does not exist", id) : -1;
+	TRY(container_open_in(root, id, flags, out, e));
+	out->root = take_fd(&root);
 	return 0;
 }
 
@@ -320,11 +333,13 @@ enum davit_status container_status(const struct container *k)
 
 	if (k->init.pid == 0)
 		return flock(k->dir, LOCK_EX | LOCK_NB) < 0 ? DAVIT_CREATING : DAVIT_STOPPED;
-	if (k->pidfd < 0)
+	if (!k->alive)
 		return DAVIT_STOPPED;
-	sock = state_start_connect(k->dir);
-	if (sock >= 0 || errno == EAGAIN)
-		return DAVIT_CREATED;
+	if (faccessat(k->dir, "start", F_OK, 0) == 0) {
+		sock = state_start_connect(k->dir);
+		if (sock >= 0 || errno == EAGAIN)
+			return DAVIT_CREATED;
+	}
 	return faccessat(k->dir, STARTING, F_OK, 0) == 0 ? DAVIT_CREATING : DAVIT_RUNNING;
 }
 

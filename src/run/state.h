@@ -29,7 +29,8 @@ struct container {
 	struct arena arena;     /* owns what rec points to */
 	struct rec_record *rec; /* NULL when the creator died before the record was whole */
 	struct proc_id init;    /* pid 0: none yet */
-	int pidfd;              /* of init, -1: gone or none */
+	bool alive;             /* init runs */
+	int pidfd;              /* of init when it is alive, except with STATE_LOOK */
 };
 #define CONTAINER_NONE                                                                             \
 	{                                                                                          \
@@ -52,13 +53,17 @@ int state_set_init(int dir, const struct proc_id *init, struct err *e);
 int state_remove(int root, const char *id, int dir, struct err *e);
 
 enum {
-	STATE_LOCK = 1,  /* take the lock, waiting STATE_LOCK_MS at most */
-	STATE_BROKEN = 2 /* an unreadable record is no error: rec is NULL then (delete --force) */
+	STATE_LOCK = 1,   /* take the lock, waiting STATE_LOCK_MS at most */
+	STATE_BROKEN = 2, /* an unreadable record is no error: rec is NULL then (delete --force) */
+	STATE_LOOK = 4    /* for who only tells the state: no pidfd */
 };
 /* Opens an existing container; "container \"ID\" does not exist" if there is none. On success the
  * caller calls container_close(). */
 int container_open(const struct davit_context *c, const char *id, unsigned flags,
                    struct container *out, struct err *e);
+/* The same below a state root that is open; k->root stays -1. */
+int container_open_in(int root, const char *id, unsigned flags, struct container *out,
+                      struct err *e);
 void container_close(struct container *k);
 #define autocontainer __attribute__((cleanup(container_close))) struct container
 

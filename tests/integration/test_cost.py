@@ -13,13 +13,13 @@ HIERARCHIES = 10  # that the bounds of run and create allow for
 
 #          system calls   peak KiB   instructions (thousands)
 BOUNDS = {
-    "run":       (515,      1536,      None),
+    "run":       (525,      1536,      None),
     "create":    (500,      1536,      None),
-    "start":     (70,       1536,      None),
-    "exec":      (225,      1536,      None),
-    "state":     (60,       1536,      300),
-    "list":      (70,       1536,      300),
-    "delete":    (110,      1536,      None),
+    "start":     (60,       1536,      None),
+    "exec":      (210,      1536,      None),
+    "state":     (45,       1536,      300),
+    "list":      (45,       1536,      300),
+    "delete":    (85,       1536,      None),
     "--version": (20,       1536,      100),
 }
 
