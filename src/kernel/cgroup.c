@@ -13,6 +13,7 @@
 #include "kernel/cgroup_dir.h"
 #include "kernel/cgroup_resources.h"
 #include "kernel/cgroup_systemd.h"
+#include "kernel/cgroup_systemd_property.h"
 #include "ocispec.h"
 
 #define DEFAULT_PARENT "/davit"
@@ -80,10 +81,13 @@ static int delegate_make(const struct cgroup_request *r, struct cgroup_plan *p, 
 
 static int name_make(const struct cgroup_request *r, struct cgroup_plan *p, struct err *e)
 {
+	autostr properties = {0};
+
 	switch (p->manager) {
 	case CGROUP_MANAGER_SYSTEMD:
 		if (cgroup_unit_parse(r->path, r->id, r->rootless, &p->unit, e) < 0)
 			return fail_at(e, "/linux/cgroupsPath");
+		TRY(systemd_annotations_add(&properties, r->annotations, e)); /* checks them */
 		return group_name(r, A_SUBGROUP, &p->subgroup, e);
 	case CGROUP_MANAGER_CGROUPFS:
 		p->beside_own = r->rootless && (!r->path || r->path[0] != '/');

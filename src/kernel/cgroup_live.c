@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "kernel/cgroup.h"
 #include "kernel/cgroup_dir.h"
+#include "kernel/cgroup_systemd.h"
 
 static const char *const manager_names[] = {
 	[CGROUP_MANAGER_CGROUPFS] = "cgroupfs",
@@ -98,23 +99,36 @@ static const char *hier_base(const struct cgroup_plan *p, const struct cgroup_hi
 	return *owned;
 }
 
-static int prepare_one(const struct cgroup_plan *p, const struct cgroup_hier *h, struct cgroup *cg,
-                       struct err *e)
+/* unit is the group of the systemd unit, NULL for the cgroupfs manager. */
+static int prepare_one(const struct cgroup_plan *p, const struct cgroup_hier *h, const char *unit,
+                       struct cgroup *cg, struct err *e)
 {
 	autofree char *base = NULL;
 	struct cgroup_dir *d = &cg->v[cg->n];
 
 	*d = (struct cgroup_dir){.fd = -1, .v2 = h->v2};
 	d->mount_len = (unsigned short)strlen(h->mount);
-	d->path = xasprintf("%s%s%s", h->mount, hier_base(p, h, &base), p->path);
+	if (unit && p->request->rootless && !h->v2)
+		return 0; /* version 1 is not for users */
+	if (unit)
+		d->path = xasprintf("%s%s%s%s", h->mount, unit, p->subgroup && h->v2 ? "/" : "",
+		                    p->subgroup && h->v2 ? p->subgroup : "");
+	else
+		d->path = xasprintf("%s%s%s", h->mount, hier_base(p, h, &base), p->path);
 	d->controllers = xstrdup(h->controllers);
 	cg->n++;
 	d->made = cgroup_dir_missing(d);
-	return d->made ? 0 : existing_check(d, e);
+	if (!d->made)
+		return existing_check(d, e);
+	if (unit && h->v2) /* systemd makes it */
+		d->made = p->subgroup != NULL;
+	return 0;
 }
 
 int cgroup_prepare(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
 {
+	autofree char *group = NULL;
+
 	*cg = (struct cgroup)CGROUP_INIT;
 	cg->mode = p->mode;
 	cg->manager = p->manager;
@@ -123,10 +137,14 @@ int cgroup_prepare(const struct cgroup_plan *p, struct cgroup *cg, struct err *e
 		return 0;
 	if (p->manager == CGROUP_MANAGER_SYSTEMD) {
 		cg->unit = xstrdup(p->unit.name);
-		return 0;
+		group = cgroup_systemd_group(p, e);
+		if (!group) {
+			cgroup_close(cg);
+			return -1;
+		}
 	}
 	for (size_t i = 0; i < p->host->n; i++)
-		if (prepare_one(p, &p->host->v[i], cg, e) < 0) {
+		if (prepare_one(p, &p->host->v[i], group, cg, e) < 0) {
 			cgroup_close(cg);
 			return -1;
 		}

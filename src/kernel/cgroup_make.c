@@ -84,7 +84,9 @@ int cgroup_leaf_fd(struct cgroup *cg)
 {
 	struct cgroup_dir *d = cgroup_dir_v2(cg);
 
-	return d ? cgroup_dir_fd(d) : -1;
+	if (!d || (cg->manager == CGROUP_MANAGER_SYSTEMD && !d->entered))
+		return -1;
+	return cgroup_dir_fd(d);
 }
 
 void cgroup_entered(struct cgroup *cg)

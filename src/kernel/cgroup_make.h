@@ -6,8 +6,8 @@
 
 struct err;
 
-/* Version 1 cpuset: d and each group above it that has no cpus or mems get those of the nearest group
- * that has some, as a new group has none and takes no process then. */
+/* Version 1 cpuset: d and each group above it that has no cpus or mems get those of the nearest
+ * group that has some, as a new group has none and takes no process then. */
 int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e);
 
 /* Unified hierarchy: enables, from the mount's root down, each controller that the root has. Those

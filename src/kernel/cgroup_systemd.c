@@ -215,44 +215,88 @@ int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t p
 	autostr properties = {0};
 
 	TRY(start_properties(p, pid, &properties, e));
-	return request_send("start", "start", cg->unit, cg->rootless, &properties, e);
+	if (request_send("start", "start", cg->unit, cg->rootless, &properties, e) == 0)
+		return 0;
+	/* Nothing to stop: a scope that comes late ends with the process that it was made for. */
+	free(take_ptr(&cg->unit));
+	return -1;
 }
 
-/* The group that systemd has made: that of pid in the hierarchy that systemd owns. */
-static char *scope_group(const struct cgroup_plan *p, pid_t pid, struct err *e)
+/* The part of a group's path that ends with user@UID.service, where a user's own systemd lives. */
+static char *user_manager(const char *own)
 {
-	autofree char *text = NULL;
-	char file[48], *group;
+	const char *at = own ? strstr(own, "/user@") : NULL, *end = at ? strchr(at + 1, '/') : NULL;
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	uint64_t uid;
 
-	if (is_slice(p->unit.name)) {
-		if (p->request->rootless)
-			fail(e, EOPNOTSUPP, "use the slice \"%s\" as a rootless container's group",
-			     p->unit.name);
-		return p->request->rootless ? NULL : cgroup_slice_path(p->unit.name, e);
+	if (at)
+		return xstrndup(own, end ? (size_t)(end - own) : strlen(own));
+	if (!dir || !str_starts(dir, "/run/user/") || str_to_u64(dir + 10, &uid) < 0)
+		uid = geteuid();
+	return xasprintf("/user.slice/user-%" PRIu64 ".slice/user@%" PRIu64 ".service", uid, uid);
+}
+
+char *cgroup_systemd_group(const struct cgroup_plan *p, struct err *e)
+{
+	const struct cgroup_hier *h = cgroup_host_find(p->host, "");
+	autofree char *slice = NULL;
+	autofree char *manager = NULL;
+
+	if (is_slice(p->unit.name) && p->request->rootless) {
+		fail(e, EOPNOTSUPP, "use the slice \"%s\" as a rootless container's group",
+		     p->unit.name);
+		return NULL;
 	}
+	if (is_slice(p->unit.name))
+		return cgroup_slice_path(p->unit.name, e);
+	if (!p->request->rootless)
+		return xstrdup(p->unit.path);
+	/* The host's struct is the caller's, but what is filled in is the same for everybody. */
+	if (cgroup_host_own((struct cgroup_host *)p->host, e) < 0)
+		return NULL;
+	manager = user_manager(h ? h->own : NULL);
+	return xasprintf("%s%s", manager, p->unit.path);
+}
+
+/* The record of the container names the group already: it must be where systemd has put pid. */
+static int scope_check(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
+{
+	autofree char *expected = cgroup_systemd_group(p, e);
+	autofree char *text = NULL;
+	autofree char *group = NULL;
+	char file[48];
+
+	if (!expected)
+		return -1;
+	if (is_slice(cg->unit))
+		return 0;
 	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
 	text = file_read(AT_FDCWD, file, 1u << 20, NULL, e);
 	if (!text)
-		return NULL;
+		return -1;
 	group = cgroup_of(text, p->mode == CGROUP_MODE_V2 ? "" : "name=systemd");
-	if (!group || !strstr(group, p->unit.name)) {
-		fail(e, 0, "process %d is not in systemd unit \"%s\" but in cgroup \"%s\"", pid,
-		     p->unit.name, group ? group : "");
-		free(group);
-		return NULL;
-	}
-	return group;
+	if (str_eq(group, expected))
+		return 0;
+	return fail(e, 0, "systemd put process %d into the cgroup \"%s\", not \"%s\"", pid,
+	            group ? group : "", expected);
+}
+
+/* Makes the group where systemd does not manage the hierarchy. */
+static int scope_complete(struct cgroup_dir *d, struct err *e)
+{
+	if (d->v2 || access(d->path, F_OK) == 0)
+		return 0;
+	if (cgroup_dir_make(d) < 0)
+		return fail(e, errno, "make cgroup \"%s\"", d->path);
+	return cgroup_list_has(d->controllers, "cpuset") ? cgroup_v1_cpuset_fill(d, e) : 0;
 }
 
 /* Puts init one group below the scope's own: then the scope can give its controllers away. */
-static int subgroup_make(struct cgroup_dir *d, const char *name, pid_t pid, struct err *e)
+static int subgroup_enter(struct cgroup_dir *d, pid_t pid, struct err *e)
 {
-	struct cgroup_dir scope = *d;
-	autofree char *path = d->path;
+	autofree char *above = xstrndup(d->path, (size_t)(strrchr(d->path, '/') - d->path));
+	struct cgroup_dir scope = {.path = above, .fd = -1, .v2 = true};
 
-	scope.fd = -1;
-	d->path = xasprintf("%s/%s", path, name);
-	d->made = 1;
 	if (cgroup_dir_make(d) < 0 && errno != EEXIST)
 		return fail(e, errno, "make cgroup \"%s\"", d->path);
 	if (cgroup_dir_join(d, NULL, pid) < 0)
@@ -261,46 +305,18 @@ static int subgroup_make(struct cgroup_dir *d, const char *name, pid_t pid, stru
 	return 0;
 }
 
-/* Names the scope's group in one hierarchy; where systemd does not manage that, it is made. */
-static int scope_add(const struct cgroup_hier *h, const char *group, struct cgroup *cg,
-                     struct err *e)
-{
-	struct cgroup_dir *d = &cg->v[cg->n];
-
-	*d = (struct cgroup_dir){.fd = -1, .v2 = h->v2};
-	d->mount_len = (unsigned short)strlen(h->mount);
-	d->path = xasprintf("%s%s", h->mount, group);
-	d->controllers = xstrdup(h->controllers);
-	cg->n++;
-	d->made = cgroup_dir_missing(d);
-	if (!d->made)
-		return 0;
-	if (cgroup_dir_make(d) < 0) {
-		d->made = 0;
-		return fail(e, errno, "make cgroup \"%s\"", d->path);
-	}
-	return h->v2 || !cgroup_list_has(h->controllers, "cpuset")
-	               ? 0
-	               : cgroup_v1_cpuset_fill(d, e);
-}
-
 int cgroup_scope_find(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e)
 {
-	autofree char *group = scope_group(p, pid, e);
-	struct cgroup_dir *d;
+	struct cgroup_dir *d = cgroup_dir_v2(cg);
 
-	if (!group)
-		return -1;
-	for (size_t i = 0; i < p->host->n; i++) {
-		if (p->request->rootless && !p->host->v[i].v2)
-			continue;
-		TRY(scope_add(&p->host->v[i], group, cg, e));
-	}
-	d = cgroup_dir_v2(cg);
+	TRY(scope_check(p, cg, pid, e));
+	for (size_t i = 0; i < cg->n; i++)
+		TRY(scope_complete(&cg->v[i], e));
 	if (p->mode != CGROUP_MODE_V2 || !d)
 		return 0;
+	d->entered = !is_slice(cg->unit);
 	if (p->subgroup)
-		TRY(subgroup_make(d, p->subgroup, pid, e));
+		TRY(subgroup_enter(d, pid, e));
 	return p->chown ? cgroup_v2_chown(d, p->request->owner, (gid_t)-1, e) : 0;
 }
 

@@ -11,6 +11,8 @@ struct oci_resources;
 struct cgroup;
 struct cgroup_plan;
 
+/* Where systemd will make the unit, below the mount of each hierarchy. The caller frees. */
+char *cgroup_systemd_group(const struct cgroup_plan *p, struct err *e);
 /* Starts the transient scope around pid (-1: a slice, without a process); waits until the job is
  * done. */
 int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);

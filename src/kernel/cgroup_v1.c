@@ -9,8 +9,8 @@
 #include "kernel/cgroup_make.h"
 
 /*
- * Fills a group, and those above it that are empty, from the nearest one that is not. Not only those
- * made here: another create may have made one of them and be about to fill it.
+ * Fills a group, and those above it that are empty, from the nearest one that is not. Not only
+ * those made here: another create may have made one of them and be about to fill it.
  */
 static int cpuset_copy(const struct cgroup_dir *d, const char *file, struct err *e)
 {
