@@ -287,13 +287,14 @@ static int device_read(int sock, const char *name, struct device *d, struct err 
 }
 
 static int device_move(const struct device *d, const char *wanted, int from, int to, int ns,
-                       int here, struct err *e)
+                       int here, struct net_moved *moved, struct err *e)
 {
-	char name[IFNAMSIZ];
+	char *name = moved->name;
 	int index = 0, ignored;
 	struct err back;
 
 	TRY(name_choose(to, wanted, name, e));
+	moved->up = d->up;
 	if (device_place(d, d->index, from, to, ns, name, true, &index, e) == 0)
 		return 0;
 	if (index > 0 &&
@@ -302,7 +303,8 @@ static int device_move(const struct device *d, const char *wanted, int from, int
 	return -1;
 }
 
-int net_device_move(const char *name, const char *new_name, int ns, struct err *e)
+int net_device_move(const char *name, const char *new_name, int ns, struct net_moved *moved,
+                    struct err *e)
 {
 	autofd here = fd_open(AT_FDCWD, "/proc/self/ns/net", O_RDONLY, 0, e);
 	autofd from = here < 0 ? -1 : netlink_open(e);
@@ -315,7 +317,24 @@ int net_device_move(const char *name, const char *new_name, int ns, struct err *
 	result = device_read(from, name, &d, e);
 	if (result == 0)
 		result = device_move(&d, new_name && *new_name ? new_name : name, from, to, ns,
-		                     here, e);
+		                     here, moved, e);
+	free(d.addresses);
+	return result;
+}
+
+int net_device_return(const char *name, const struct net_moved *moved, int ns, struct err *e)
+{
+	autofd here = fd_open(AT_FDCWD, "/proc/self/ns/net", O_RDONLY, 0, e);
+	autofd to = here < 0 ? -1 : netlink_open(e);
+	autofd from = to < 0 ? -1 : netlink_open_in(ns, here, e);
+	struct device d = {0};
+	int result, ignored;
+
+	if (from < 0)
+		return -1;
+	result = device_read(from, moved->name, &d, e);
+	if (result == 0)
+		result = device_place(&d, d.index, from, to, here, name, moved->up, &ignored, e);
 	free(d.addresses);
 	return result;
 }

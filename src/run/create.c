@@ -24,7 +24,7 @@ void ctx_close(struct ctx *c)
 {
 	int *fds[] = {&c->chan,         &c->chan_init,  &c->root,        &c->dir,
 	              &c->pidfd,        &c->start_sock, &c->notify_sock, &c->console_sock,
-	              &c->console_mine, &c->master,     &c->exec_cgroup};
+	              &c->console_mine, &c->master,     &c->exec_cgroup, &c->net_ns};
 
 	for (size_t i = 0; i < COUNT(fds); i++)
 		fd_close_at(fds[i]);

@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "kernel/cgroup.h"
 #include "kernel/idmap.h"
+#include "kernel/net.h"
 #include "kernel/ns.h"
 #include "kernel/rootfs.h"
 #include "kernel/seccomp.h"
@@ -40,6 +41,9 @@ struct ctx {
 	int pidfd;   /* of init */
 	pid_t stage; /* a stage process that has to be reaped, or 0 */
 	int ns_fds[NS_COUNT];
+	struct net_moved *net_moved; /* runtime: the devices moved so far, for undo */
+	size_t n_net_moved;
+	int net_ns;      /* where to */
 	int *sources;    /* opened by the runtime, one a mount, or NULL */
 	int exec_cgroup; /* exec: the group to clone into, or -1 */
 	bool entered;    /* the clone put the process into its group */
@@ -67,7 +71,7 @@ struct ctx {
 #define CTX_INIT                                                                                   \
 	{                                                                                          \
 		.chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1, .start_sock = -1, \
-		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .console_sock = -1,      \
-		.pty = -1, .master = -1, .rootfs = ROOTFS_INIT,                                    \
+		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .net_ns = -1,            \
+		.console_sock = -1, .pty = -1, .master = -1, .rootfs = ROOTFS_INIT,                \
 		.ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                                        \
 	}

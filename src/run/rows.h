@@ -22,6 +22,7 @@ int row_oom_score(struct ctx *c, struct err *e);
 int row_cgroup_enter(struct ctx *c, struct err *e);
 int row_cgroup_delegate(struct ctx *c, struct err *e);
 int row_net_move(struct ctx *c, struct err *e);
+void undo_net_move(struct ctx *c);
 int row_hooks_create_runtime(struct ctx *c, struct err *e);
 int row_limits_raise(struct ctx *c, struct err *e);
 int row_seccomp_listener(struct ctx *c, struct err *e);

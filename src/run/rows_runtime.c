@@ -207,20 +207,48 @@ int row_oom_score(struct ctx *c, struct err *e)
 	                       c->plan->rootless, e);
 }
 
+/* A namespace that init joins may not be its own yet. */
+static int net_ns_open(struct ctx *c, struct err *e)
+{
+	char path[40];
+
+	if (c->ns_fds[NS_NET] >= 0)
+		return fcntl(c->ns_fds[NS_NET], F_DUPFD_CLOEXEC, 3);
+	snprintf(path, sizeof path, "/proc/%d/ns/net", c->init.pid);
+	return fd_open(AT_FDCWD, path, O_RDONLY, 0, e);
+}
+
 int row_net_move(struct ctx *c, struct err *e)
 {
 	const struct oci_net_device_map *m = &c->plan->config->linux->net_devices;
-	char path[40];
-	autofd ns = -1;
 
-	snprintf(path, sizeof path, "/proc/%d/ns/net", c->init.pid);
-	ns = fd_open(AT_FDCWD, path, O_RDONLY, 0, e);
-	if (ns < 0)
-		return -1;
-	for (size_t i = 0; i < m->n; i++)
-		if (net_device_move(m->keys[i], m->values[i].name, ns, e) < 0)
+	c->net_ns = net_ns_open(c, e); /* keeps the namespace for undo when init is gone */
+	if (c->net_ns < 0)
+		return fail(e, errno, "open the container's network namespace");
+	c->net_moved = arena_array(&c->arena, m->n, sizeof *c->net_moved);
+	for (; c->n_net_moved < m->n; c->n_net_moved++) {
+		size_t i = c->n_net_moved;
+
+		if (net_device_move(m->keys[i], m->values[i].name, c->net_ns, &c->net_moved[i], e) <
+		    0)
 			return fail_at(e, "/linux/netDevices/%s", m->keys[i]);
+	}
 	return 0;
+}
+
+/* A namespace that ends takes virtual devices with it, and renames none of the others back. */
+void undo_net_move(struct ctx *c)
+{
+	struct err e = {0};
+
+	while (c->n_net_moved > 0) {
+		size_t i = --c->n_net_moved;
+		const char *name = c->plan->config->linux->net_devices.keys[i];
+
+		if (net_device_return(name, &c->net_moved[i], c->net_ns, &e) < 0)
+			log_warn("take back network device \"%s\": %s, ignoring", name, e.msg);
+	}
+	fd_close_at(&c->net_ns);
 }
 
 /* Raising a hard limit needs the host's privilege, which init in a user namespace lacks. */

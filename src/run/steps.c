@@ -182,7 +182,7 @@ const struct step create_steps[] = {
 	{"ns-known",               RUNTIME,   "ns-new",               is_staged,              row_barrier,               NULL              },
 	{"state-init",             RUNTIME,   NULL,                   NULL,                   row_state_init,            NULL              },
 	{"oom-score",              RUNTIME,   NULL,                   has_oom_score,          row_oom_score,             NULL              },
-	{"net-move",               RUNTIME,   NULL,                   moves_net,              row_net_move,              NULL              },
+	{"net-move",               RUNTIME,   NULL,                   moves_net,              row_net_move,              undo_net_move     },
 	{"cgroup-enter",           RUNTIME,   NULL,                   NULL,                   row_cgroup_enter,          undo_cgroup       },
 	{"keyring",                INIT_HOST, NULL,                   new_keyring,            row_keyring,               NULL              },
 	{"net-up",                 INIT_HOST, NULL,                   new_net,                row_net_up,                NULL              },

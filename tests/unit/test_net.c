@@ -25,11 +25,12 @@ static struct err err;
 static char output[16384];
 static pid_t other; /* a process in the other namespace */
 static int other_ns = -1;
+static struct net_moved moved;
 static const char *missing; /* why the tests cannot run */
 
 static int move(const char *name, const char *new_name)
 {
-	int result = net_device_move(name, new_name, other_ns, &err);
+	int result = net_device_move(name, new_name, other_ns, &moved, &err);
 
 	if (result < 0)
 		printf("# %s: %s\n", err.msg, strerror(err.errnum));
@@ -160,7 +161,7 @@ static void test_move_back(void)
 		shell("ip link del v0");
 		SKIP("IPv6 cannot be switched off here");
 	}
-	is_int(net_device_move("v0", "w0", other_ns, &err), -1);
+	is_int(net_device_move("v0", "w0", other_ns, &moved, &err), -1);
 	is_int(err.errnum, EACCES);
 	is_str(err.msg, "add address 1 of network device \"w0\"");
 	ok(shell("ip -o link show v0 | grep '[<,]UP[,>]'") != NULL);
@@ -196,23 +197,23 @@ static void test_failures(void)
 {
 	if (missing)
 		SKIP(missing);
-	is_int(net_device_move("none", NULL, other_ns, &err), -1);
+	is_int(net_device_move("none", NULL, other_ns, &moved, &err), -1);
 	is_int(err.errnum, ENODEV);
 	is_str(err.msg, "find network device \"none\"");
 	ok(shell("ip link add v0 type veth peer name v1") != NULL);
-	is_int(net_device_move("v0", "lo", other_ns, &err), -1);
+	is_int(net_device_move("v0", "lo", other_ns, &moved, &err), -1);
 	is_int(err.errnum, EEXIST);
 	is_str(err.msg, "network device \"lo\" in the container");
-	is_int(net_device_move("v0", "sixteen_letters_", other_ns, &err), -1);
+	is_int(net_device_move("v0", "sixteen_letters_", other_ns, &moved, &err), -1);
 	is_int(err.errnum, EINVAL);
-	is_int(net_device_move("v0", "a/b", other_ns, &err), -1);
-	is_int(net_device_move("v0", "..", other_ns, &err), -1);
-	is_int(net_device_move("v0", "%d%d", other_ns, &err), -1);
-	is_int(net_device_move("v0", "a%s", other_ns, &err), -1);
-	is_int(net_device_move("", NULL, other_ns, &err), -1);
-	is_int(net_device_move("lo", "lo2", other_ns, &err), -1);
+	is_int(net_device_move("v0", "a/b", other_ns, &moved, &err), -1);
+	is_int(net_device_move("v0", "..", other_ns, &moved, &err), -1);
+	is_int(net_device_move("v0", "%d%d", other_ns, &moved, &err), -1);
+	is_int(net_device_move("v0", "a%s", other_ns, &moved, &err), -1);
+	is_int(net_device_move("", NULL, other_ns, &moved, &err), -1);
+	is_int(net_device_move("lo", "lo2", other_ns, &moved, &err), -1);
 	is_str(err.msg, "move network device \"lo\" to \"lo2\"");
-	is_int(net_device_move("v0", NULL, 0, &err), -1);
+	is_int(net_device_move("v0", NULL, 0, &moved, &err), -1);
 	is_str(err.msg, "enter the container's network namespace");
 	ok(shell("ip link show v0") != NULL);
 	ok(shell("ip link del v0") != NULL);
