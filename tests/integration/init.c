@@ -363,6 +363,24 @@ static int cmd_personality(char **arg)
 	return 0;
 }
 
+/* The policy with its flags, and the nodes as a list. */
+static int cmd_mempolicy(char **arg)
+{
+	unsigned long nodes[16] = {0};
+	char list[256] = "";
+	int mode = -1, len = 0;
+	long rc = syscall(SYS_get_mempolicy, &mode, nodes, 8 * sizeof(nodes), NULL, 0);
+
+	(void)arg;
+	for (int i = 0; rc == 0 && i < (int)(8 * sizeof(nodes)); i++)
+		if (nodes[i / 64] >> (i % 64) & 1)
+			len += snprintf(list + len, sizeof(list) - len, "%s%d", len ? "," : "", i);
+	say("mempolicy=%s", result(rc));
+	say("mempolicy_mode=%#x", mode);
+	say("mempolicy_nodes=%s", list);
+	return 0;
+}
+
 static int cmd_clock(char **arg)
 {
 	struct timespec m, b;
@@ -1021,6 +1039,7 @@ static const struct {
         {"keyring",     cmd_keyring    },
 	{"lines",       cmd_lines      },
         {"ls",          cmd_ls         },
+	{"mempolicy",   cmd_mempolicy  },
         {"mkdir",       cmd_mkdir      },
 	{"mknod",       cmd_mknod      },
         {"mount",       cmd_mount      },
