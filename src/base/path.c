@@ -126,13 +126,18 @@ int path_mkdirs(int root, const char *path, mode_t mode, struct err *e)
 	return fd < 0 ? fail(e, errno, "make directory \"%s\" below the root", path) : fd;
 }
 
-int path_try_mkdir(int dir, const char *name, mode_t mode)
+int path_only_mkdir(int dir, const char *name, mode_t mode)
 {
 	if (strchr(name, '/')) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (mkdirat(dir, name, mode) < 0)
+	return mkdirat(dir, name, mode);
+}
+
+int path_try_mkdir(int dir, const char *name, mode_t mode)
+{
+	if (path_only_mkdir(dir, name, mode) < 0)
 		return -1;
 	return openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }

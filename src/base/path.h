@@ -27,6 +27,8 @@ int path_try_beneath(int dir, const char *path, int flags, mode_t mode);
 int path_mkdirs(int root, const char *path, mode_t mode, struct err *e);
 /* Makes directory name, which must be new, right in dir and opens it (O_PATH): -1 with errno. */
 int path_try_mkdir(int dir, const char *name, mode_t mode);
+/* The same without opening it. */
+int path_only_mkdir(int dir, const char *name, mode_t mode);
 /* Opens the file at path, whatever its type; makes an empty regular one (and missing directories)
  * if there is none, never through a link. Returns an O_PATH descriptor. */
 int path_mkfile(int root, const char *path, mode_t mode, struct err *e);

@@ -109,6 +109,31 @@ static int holder_apply(const struct mount_plan *m, const struct rootfs_plan *p,
 	return fs_mount(&q, p, r, -1, target, e);
 }
 
+/* The group's mount in a directory of its own in the holder. That is new and no process of the
+ * container exists yet: a name in it is as good as a descriptor, and saves two calls for each of a
+ * dozen hierarchies. 1: done, 0: another way must do it. */
+static int hierarchy_bind(const struct mount_plan *m, const struct cgroup_mount *c, int holder,
+                          const struct rootfs *r, struct err *e)
+{
+	struct mount_plan bind = *m;
+	autofd tree = -1;
+
+	if (!c->host_path || r->old_api)
+		return 0;
+	bind.type = "bind";
+	bind.source = c->host_path;
+	bind.dest = c->name;
+	bind.flags = MOUNT_BIND;
+	TRY(mount_source_open(&bind, true, NULL, -1, &tree, e));
+	if (tree < 0)
+		return 0;
+	if (path_only_mkdir(holder, c->name, 0755) < 0)
+		return fail(e, errno, "make the directory \"%s\"", c->name);
+	if (sys_move_mount(tree, "", holder, c->name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return fail(e, errno, "mount \"%s\" on \"%s\"", c->host_path, c->name);
+	return 1;
+}
+
 /* Names are below the holder, which serves as the root here. */
 static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan *p,
                            const struct cgroup_mount *c, int holder, struct rootfs *r,
@@ -116,13 +141,15 @@ static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan 
 {
 	struct rootfs in_holder = *r;
 	struct mount_plan below = *m;
-	int rc;
+	int rc = hierarchy_bind(m, c, holder, r, e);
 
-	in_holder.root = holder;
-	below.flags |= MOUNT_DEST_NEW;
-	rc = group_apply(&below, p, c, c->name, &in_holder, e);
-	r->old_api = in_holder.old_api;
-	for (const char *const *l = c->links; rc == 0 && l && *l; l++)
+	if (rc == 0) {
+		in_holder.root = holder;
+		below.flags |= MOUNT_DEST_NEW;
+		rc = group_apply(&below, p, c, c->name, &in_holder, e);
+		r->old_api = in_holder.old_api;
+	}
+	for (const char *const *l = c->links; rc >= 0 && l && *l; l++)
 		rc = path_symlink(c->name, holder, *l, e);
 	return rc < 0 ? fail_prefix(e, "cgroups on \"%s\"", m->dest) : 0;
 }
