@@ -60,9 +60,13 @@ def run_command(argv, timeout=TIMEOUT, stdin=None, env=None, cwd=None, check=Fal
             source = given
         elif stdin is not None:
             source = stdin
+        # preexec may place descriptors: keep Popen's own pipe from having those numbers
+        taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)] if preexec and pass_fds else []
         begin = time.monotonic()
         child = subprocess.Popen(argv, stdin=source, stdout=stdout or out, stderr=stderr or err,
                                  env=env, cwd=cwd, pass_fds=pass_fds, preexec_fn=preexec)
+        for fd in taken:
+            os.close(fd)
         rc = None
         while rc is None and time.monotonic() < begin + timeout:
             try:
