@@ -106,9 +106,10 @@ long_functions() {
 		}' $sources
 }
 
+# Rows of tables may be longer.
 long_lines() {
 	for f in $sources $tests; do
-		expand "$f" | awk -v f="$f" 'length($0) > 100 { print f ":" FNR }'
+		expand "$f" | awk -v f="$f" 'length($0) > 100 && !/^ *[{]"/ { print f ":" FNR }'
 	done
 	awk 'length($0) > 120 { print FILENAME ":" FNR }' Makefile $scripts $pythons
 }
@@ -146,6 +147,7 @@ src/kernel/seccomp_file.c  the same
 src/kernel/exe.c           the running program, through /proc/self/exe
 src/kernel/ns.c            namespaces of the host, named by the configuration
 src/run/state.c            davit's own state directory
+src/run/notify.c           davit's own state directory
 src/run/rows_runtime.c     the pid file, named by the caller
 src/run/spawn.c            /proc/self of a process that has not entered the container
 END

@@ -158,7 +158,8 @@ static int process_sanitise(unsigned flags, struct err *e)
 	return 0;
 }
 
-/* How many descriptors from 3 on the payload gets: those of socket activation, then --preserve-fds. */
+/* How many descriptors from 3 on the payload gets: those of socket activation, then
+ * --preserve-fds. */
 static int fds_kept(const struct command *cmd, const void *args, struct err *e)
 {
 	const char *listen = getenv("LISTEN_FDS");
@@ -179,8 +180,8 @@ static int fds_kept(const struct command *cmd, const void *args, struct err *e)
 	return (int)n;
 }
 
-/* Before davit opens anything: what the caller leaked must not reach the container (CVE-2024-21626),
- * nor be held by an init that waits for `start`. */
+/* Before davit opens anything: what the caller leaked must not reach the container
+ * (CVE-2024-21626), nor be held by an init that waits for `start`. */
 static int enter_prepare(const struct call *call, struct err *e)
 {
 	int kept = fds_kept(call->cmd, call->args, e);

@@ -5,5 +5,6 @@
 #include "base/str.h"
 #include "kernel/cgroup_stats.h"
 
-/* Appends {"type":"stats","id":ID,"data":{...}} and a newline. id needs no escapes: state_id_check. */
+/* Appends {"type":"stats","id":ID,"data":{...}} and a newline. id needs no escapes:
+ * state_id_check. */
 void events_stats_json(struct str *out, const char *id, const struct cgroup_stats *s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Readiness (sd_notify(3)) of a payload whose caller set NOTIFY_SOCKET: the container gets a private
- * directory of the state, mounted at NOTIFY_DIR, with a socket of its own; only READY=1 is
- * passed on, with the payload's pid as MAINPID, so that a container cannot speak for its caller. */
+/* Readiness (sd_notify(3)) of a payload whose caller set NOTIFY_SOCKET: the container gets a
+ * private directory of the state, mounted at NOTIFY_DIR, with a socket of its own; only READY=1
+ * is passed on, with the payload's pid as MAINPID, so that a container cannot speak for its
+ * caller. */
 #pragma once
 
 #include <sys/types.h>

@@ -198,8 +198,8 @@ int plan_exec(const struct davit_context *c, const struct davit_exec_args *r,
 	out->rootless = plan_is_rootless(c);
 	namespaces_find(rec, &out->ns);
 	out->own_userns = out->ns.join_flags & CLONE_NEWUSER;
-	/* the process must be wholly inside before the container sees it (CVE-2016-9962): a stage joins
-	 * everything while it is still in the runtime's pid namespace */
+	/* the process must be wholly inside before the container sees it (CVE-2016-9962): a
+	 * stage joins everything while it is still in the runtime's pid namespace */
 	out->ns.stage = out->ns.join_flags & CLONE_NEWPID;
 	if (r->process)
 		TRY(process_read(r->process, a, &process, e));

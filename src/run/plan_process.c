@@ -48,8 +48,8 @@ static bool env_has(const struct oci_process *p, const char *name)
 }
 
 /* The payload's environment: what the configuration says, no variable of our own environment
- * (CVE-2026-57231) but those that belong to passed descriptors. Two more slots are left for HOME and
- * NOTIFY_SOCKET. */
+ * (CVE-2026-57231) but those that belong to passed descriptors. Two more slots are left for
+ * HOME and NOTIFY_SOCKET. */
 static int plan_env(struct process_plan *pp, unsigned n_listen, bool notify, struct arena *a,
                     struct err *e)
 {

@@ -240,7 +240,8 @@ int row_terminal(struct ctx *c, struct err *e)
 	                p->process.creds.uid, &master, e);
 	if (pty < 0)
 		return -1;
-	/* a program may ask for the size at once: before the runtime relays, stdin is still the caller's */
+	/* a program may ask for the size at once: before the runtime relays, stdin is still the
+	 * caller's */
 	if (!size && steps_in_foreground(p) && ioctl(0, TIOCGWINSZ, &ws) == 0 && ws.ws_row)
 		(void)ioctl(pty, TIOCSWINSZ, &ws); /* the relay will do it again */
 	if (p->op != OP_EXEC)

@@ -85,8 +85,8 @@ static int cwd_check(struct err *e)
 	return 0;
 }
 
-/* First with privilege, since the user may not be allowed to search all of the way; a directory that
- * only the user may enter (on a network file system) is tried again after row identity. */
+/* First with privilege, since the user may not be allowed to search all of the way; a directory
+ * that only the user may enter (on a network file system) is tried again after row identity. */
 int row_cwd(struct ctx *c, struct err *e)
 {
 	const char *cwd = c->plan->process.process->cwd;

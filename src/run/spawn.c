@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,10 +42,19 @@ static pid_t clone_process(unsigned long long flags, int cgroup, int *pidfd)
 	                      NULL, pidfd, NULL, 0);
 }
 
+/* Not by sigaction(3), which keeps the C library's own two signals (32, 33) to itself. The kernel's
+ * struct sigaction begins with the handler on every architecture; all zero is SIG_DFL. */
+static void signal_default(int sig)
+{
+	static const unsigned long standard[8] = {0};
+
+	(void)syscall(SYS_rt_sigaction, sig, standard, NULL,
+	              sizeof(uint64_t)); /* KILL, STOP: EINVAL */
+}
+
 /* Signals the caller ignored or blocked would stay so in the payload. */
 static void signals_reset(void)
 {
-	const struct sigaction standard = {.sa_handler = SIG_DFL};
 	unsigned long long ignored = 0;
 	char text[4096];
 	const char *line;
@@ -60,7 +70,7 @@ static void signals_reset(void)
 	}
 	for (int s = 1; s <= 64; s++)
 		if (ignored & 1ULL << (s - 1))
-			sigaction(s, &standard, NULL);
+			signal_default(s);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -2,10 +2,10 @@
 /* Making the container's init (or exec's process), and what its end means to the runtime.
  *
  * Usually one clone3(2) puts init straight into its new namespaces and, on version 2, its cgroup.
- * Where the kernel demands a process in between (joining a pid or user namespace, joining anything
- * below a new user namespace, time offsets) the first process is a stage: it walks init's rows up to
- * ns-new, there clones init with CLONE_PARENT, so that init is the runtime's own child, tells its pid
- * and ends. */
+ * Where the kernel demands a process in between (joining a pid or user namespace, joining
+ * anything below a new user namespace, time offsets) the first process is a stage: it walks
+ * init's rows up to ns-new, there clones init with CLONE_PARENT, so that init is the runtime's own
+ * child, tells its pid and ends. */
 #pragma once
 
 #include <sys/types.h>

@@ -83,8 +83,8 @@ char *state_full_json(const struct rec_record *rec, pid_t pid, const char *statu
 /* Connects to the start socket of a created container: the descriptor, or -1 with errno
  * (ENOENT, ECONNREFUSED: it has been started). */
 int state_start_connect(int dir);
-/* Makes the socket on which init waits for `start`; it has another name until it is published, which
- * is what turns "creating" into "created". */
+/* Makes the socket on which init waits for `start`; it has another name until it is published,
+ * which is what turns "creating" into "created". */
 int state_start_listen(int dir, struct err *e);
 int state_start_publish(int dir, struct err *e);
 /* Takes the socket away: the container has been started. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The order of everything: one table per operation, one runner for both processes. The runtime and
- * init walk the same table, each runs its own rows, and waits only where a row's `after` names a row
- * of the other. A row that has passed, done or skipped, is announced if someone waits for it. */
+/* The order of everything: one table per operation, one runner for both processes. The runtime
+ * and init walk the same table, each runs its own rows, and waits only where a row's `after`
+ * names a row of the other. A row that has passed, done or skipped, is announced if someone
+ * waits for it. */
 #pragma once
 
 #include <stdbool.h>
