@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Makes system calls fail as on an old kernel (ENOSYS) or in a sandbox (EPERM), and checks to be run
+/* Makes system calls fail as on an old kernel (ENOSYS) or in a sandbox (EPERM), and checks to run
  * in such a process. */
 #pragma once
 

@@ -232,13 +232,15 @@ static void test_all_allowed(void)
 
 static void test_refused(void)
 {
+	/* clang-format off: version 14 moves these to and fro */
 	static const struct oci_device_cgroup bad[] = {
 		{.type = (char *)"x"},
-		{				     .type = (char *)"cc"                  },
-		{                .access = (char *)"rx"  },
-		{			  .has_major = true,   .major = -5},
-		{ .has_minor = true,                    .minor = 4294967296},
+		{.type = (char *)"cc"},
+		{.access = (char *)"rx"},
+		{.has_major = true, .major = -5},
+		{.has_minor = true, .minor = 4294967296},
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < COUNT(bad); i++) {
 		struct cgroup_device_rules r;
