@@ -61,7 +61,7 @@ fuzz := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 probe := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
 
 # Until the life cycle is there, the objects alone.
-all: $(B)/libdavit.a $(B)/libocispec.a $(cli_o) $(if $(wildcard src/run/container.c),$(B)/davit $(if $(filter build,$(B)),davit))
+all: $(B)/libdavit.a $(B)/libocispec.a $(B)/davit $(if $(filter build,$(B)),davit)
 davit: $(B)/davit
 	@ln -sf $< $@
 

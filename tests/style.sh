@@ -109,7 +109,7 @@ long_functions() {
 # Rows of tables may be longer.
 long_lines() {
 	for f in $sources $tests; do
-		expand "$f" | awk -v f="$f" 'length($0) > 100 && !/^ *[{]/ { print f ":" FNR }'
+		expand "$f" | awk -v f="$f" 'length($0) > 100 && !/^ *([{]|OCI_|offsetof|"9)/ { print f ":" FNR }'
 	done
 	awk 'length($0) > 120 { print FILENAME ":" FNR }' Makefile $scripts $pythons
 }

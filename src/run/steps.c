@@ -164,7 +164,8 @@ static bool has_final_affinity(const struct plan *p)
 	return p->process.affinity.final.n_bits;
 }
 
-/* clang-format off: one row, one line */
+/* one row, one line */
+/* clang-format off */
 const struct step create_steps[] = {
 	{"state-reserve",          RUNTIME,   NULL,                   NULL,                   row_state_reserve,          undo_state_reserve},
 	{"console-connect",        RUNTIME,   NULL,                   has_console_socket,     row_console_connect,        NULL},

@@ -232,7 +232,8 @@ static void test_all_allowed(void)
 
 static void test_refused(void)
 {
-	/* clang-format off: version 14 moves these to and fro */
+	/* version 14 moves these about each time */
+	/* clang-format off */
 	static const struct oci_device_cgroup bad[] = {
 		{.type = (char *)"x"},
 		{.type = (char *)"cc"},

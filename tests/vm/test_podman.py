@@ -274,7 +274,8 @@ def pod():
         raise Skip("this podman has no infra image")
     try:
         assert r.rc == 0, r
-        out = podman("run", "--rm", "--network", "none", "--pod", name, "box", "sh", "-c", "echo in pod", check=True).out
+        out = podman("run", "--rm", "--network", "none", "--pod", name, "box", "sh", "-c", "echo in pod",
+                     check=True).out
         assert out == "in pod\n", out
     finally:
         podman("pod", "rm", "-f", "-t", "0", name, check=True)
