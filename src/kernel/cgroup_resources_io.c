@@ -60,6 +60,10 @@ static int io_weight_devices(const struct oci_resources_block_io *b, enum where 
 		autofree char *at = xasprintf(SETTINGS_ROOT "/blockIO/weightDevice/%zu", i);
 		autofree char *key = xasprintf("%" PRId64 ":%" PRId64, d->major, d->minor);
 
+		if (!d->has_weight && !d->has_leaf_weight) {
+			fail(e, 0, "block io device %s has neither weight nor leafWeight", key);
+			return fail_at(e, "%s", at);
+		}
 		if (d->leaf_weight && w == IN_V2)
 			return setting_unknown("blockIO leafWeight", at, e);
 		if (d->leaf_weight)
