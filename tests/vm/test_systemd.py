@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""systemd as the manager of cgroups: units, limits, reload, a bus that does not answer."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+from davit import *  # noqa: E402
+
+ROOTLESS = os.geteuid() != 0
+SYSTEMD = ("--systemd-cgroup",)
+MB = 1 << 20
+
+
+def systemctl(*args, check=True):
+    return run_command(["systemctl", *["--user"][:ROOTLESS], *args], check=check).out.strip()
+
+
+def active(unit):
+    return systemctl("is-active", unit, check=False)
+
+
+def show(unit, name):
+    return systemctl("show", "-P", name, unit)
+
+
+@contextlib.contextmanager
+def container(over=None, path=None, resources=None, args=(), flags=SYSTEMD):
+    """A running container; (bundle, unit, directory of its group)."""
+    if not os.path.isdir("/run/systemd/system"):
+        raise Skip("systemd is not PID 1")
+    with Bundle() as b:
+        conf = merge({"linux": {"cgroupsPath": path, "resources": resources}}, over or {})
+        if ROOTLESS:
+            conf = merge(conf, user_namespace())
+        b.up(*args, over=conf, glob=flags)
+        yield b, b.unit(), b.group()
+        b.delete("--force")
+
+
+def user_namespace():
+    mine = lambda number: [{"containerID": 0, "hostID": number, "size": 1}]
+    return {"linux": {"namespaces": namespaces(*NAMESPACES, "user"),
+                      "uidMappings": mine(os.getuid()), "gidMappings": mine(os.getgid())}}
+
+
+def group(b):
+    """The unit's directory, in the hierarchy that systemd itself uses."""
+    h = cgroup_hierarchies()
+    own = h.get("name=systemd") if "name=systemd" in h else h[""]
+    for line in read(f"/proc/{b.pid()}/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        if (names == "name=systemd") if "name=systemd" in h else not names:
+            return own + path
+    raise AssertionError("no group of systemd's")
+
+
+def unit(b):
+    names = [n for n in group(b).split("/") if n.endswith(".scope")]
+    return names[-1] if names else None
+
+
+Bundle.group, Bundle.unit = group, unit
+
+
+def value(b, controller, file):
+    """A file of the container's group for a controller, from its own group or the unit's."""
+    h = cgroup_hierarchies()
+    for line in read(f"/proc/{b.pid()}/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return read(f"{h[controller]}{path}/{file}").strip()
+    path = [l[3:] for l in read(f"/proc/{b.pid()}/cgroup").splitlines() if l.startswith("0::")][0]
+    return read(f"{h['']}{path}/{file}").strip()
+
+
+def v2():
+    if not v2_only():
+        raise Skip("the files are those of cgroup v2")
+
+
+def gone(path, name):
+    eventually(lambda: not os.path.exists(path), f"{path} gone")
+    eventually(lambda: active(name) != "active", f"{name} gone")
+
+
+@test("without cgroupsPath: a scope named after the container, that goes with it", needs_root=False)
+def default_name():
+    with container() as (b, name, path):
+        assert name == f"davit-{b.id}.scope", path
+        assert os.path.dirname(path).endswith("user.slice" if ROOTLESS else "system.slice"), path
+        assert active(name) == "active" and show(name, "Delegate") == "yes"
+    gone(path, name)
+
+
+@test("slice:prefix:name, also with slices below slices", needs_root=False)
+def names():
+    tag = TAG[3:]
+    with container(path=f"dvt-{tag}.slice:pre:{TAG}") as (b, name, path):
+        assert path.endswith(f"/dvt.slice/dvt-{tag}.slice/pre-{TAG}.scope"), path
+        assert show(name, "Slice") == f"dvt-{tag}.slice"
+    gone(path, name)
+
+
+@test("--cgroup-manager systemd is the same", needs_root=False)
+def manager_flag():
+    with container(flags=("--cgroup-manager", "systemd")) as (_, name, path):
+        assert active(name) == "active"
+    gone(path, name)
+
+
+@test("a malformed cgroupsPath is an error", needs_root=False)
+def bad_path():
+    with Bundle() as b:
+        for path in ("/absolute", "a:b", "a/b.slice:c:d", "x:y:z", "../x.slice:y:z"):
+            b.save({"linux": {"cgroupsPath": path}}, user_namespace() if ROOTLESS else {})
+            fails(b.run(glob=SYSTEMD))
+
+
+@test("limits are in the kernel, in systemd, and stay after a reload", needs_root=False)
+def limits():
+    resources = {"memory": {"limit": 64 * MB, "reservation": 32 * MB}, "pids": {"limit": 50},
+                 "cpu": {"quota": 50000, "period": 100000, "shares": 512}}
+    with container(resources=resources) as (b, name, _):
+        def check():
+            assert value(b, "pids", "pids.max") == "50"
+            if v2_only():
+                assert value(b, "memory", "memory.max") == str(64 * MB)
+                assert value(b, "memory", "memory.low") == str(32 * MB)
+                assert value(b, "cpu", "cpu.max") == "50000 100000"
+            else:
+                assert value(b, "memory", "memory.limit_in_bytes") == str(64 * MB)
+                assert value(b, "cpu", "cpu.cfs_quota_us") == "50000"
+                assert value(b, "cpu", "cpu.shares") == "512"
+        check()
+        assert show(name, "TasksMax") == "50"
+        assert show(name, "MemoryMax" if v2_only() else "MemoryLimit") == str(64 * MB)
+        assert show(name, "CPUQuotaPerSecUSec") == "500ms"
+        systemctl("daemon-reload")
+        check()
+
+
+@test("update tells systemd too", needs_root=False)
+def update():
+    v2()
+    with container(resources={"memory": {"limit": 64 * MB}, "pids": {"limit": 50}}) as (b, name, _):
+        run_davit("update", "--memory", 96 * MB, "--pids-limit", "70", "--cpu-quota", "20000",
+                  "--cpu-period", "100000", b.id, check=True)
+        systemctl("daemon-reload")
+        assert value(b, "memory", "memory.max") == str(96 * MB)
+        assert value(b, "pids", "pids.max") == "70"
+        assert value(b, "cpu", "cpu.max") == "20000 100000"
+        assert show(name, "MemoryMax") == str(96 * MB) and show(name, "TasksMax") == "70"
+
+
+@test("cpus and unified keys survive a reload", needs_root=False)
+def cpuset():
+    v2()
+    over = {"cpu": {"cpus": "0", "mems": "0"}, "unified": {"memory.high": str(48 * MB)}}
+    with container(resources=over) as (b, _, path):
+        systemctl("daemon-reload")
+        assert value(b, "cpuset", "cpuset.cpus") == "0"
+        assert value(b, "memory", "memory.high") == str(48 * MB)
+        assert "Cpus_allowed_list:\t0\n" in read(f"/proc/{b.pid()}/status")
+
+
+@test("a process over the memory limit is killed: 137", needs_root=False)
+def memory_kills():
+    with Bundle(busybox=True) as b:
+        os.symlink("busybox", b.path("/bin/tail"))
+        b.save({"process": {"args": ["/bin/tail", "/dev/zero"]},
+                "linux": {"resources": {"memory": {"limit": 16 * MB, "swap": 16 * MB}}}},
+               user_namespace() if ROOTLESS else {})
+        r = b.run(glob=SYSTEMD)
+        assert r.rc == 137, r
+
+
+@test("the limit of processes holds", needs_root=False)
+def pids_hold():
+    with Bundle(busybox=True) as b:
+        b.save({"process": {"args": ["/bin/sh", "-c",
+                                     "for i in 1 2 3 4 5 6 7 8; do sleep 3 & done; echo all"]},
+                "linux": {"resources": {"pids": {"limit": 4}}}}, user_namespace() if ROOTLESS else {})
+        r = b.run(glob=SYSTEMD)
+        assert "all" not in r.out, r
+
+
+@test("a program that ends at once leaves no unit", needs_root=False)
+def short():
+    with Bundle() as b:
+        b.save(command_args("exit", "3"), user_namespace() if ROOTLESS else {})
+        for _ in range(3):
+            r = b.run(glob=SYSTEMD, keep_config=True)
+            assert r.rc == 3, r
+            eventually(lambda: active(f"davit-{b.id}.scope") != "active", "scope gone")
+
+
+@test("exec joins the scope", needs_root=False)
+def exec_joins():
+    with container() as (b, _, path):
+        b.exec("sleep", "30", flags=["--detach", "--pid-file", b.dir + "/pid"], check=True)
+        pid = read(b.dir + "/pid")
+        assert path.rsplit("/", 1)[1] in read(f"/proc/{pid}/cgroup")
+
+
+@test("pause and resume; a paused container is removed", needs_root=False)
+def pause():
+    with container() as (b, name, path):
+        run_davit("pause", b.id, check=True)
+        assert b.state()["status"] == "paused"
+        run_davit("resume", b.id, check=True)
+        assert b.state()["status"] == "running"
+        run_davit("pause", b.id, check=True)
+    gone(path, name)
+
+
+@test("groups that the payload makes go with the scope", needs_root=False)
+def payload_groups():
+    with container() as (_, name, path):
+        os.makedirs(path + "/a/b")
+    gone(path, name)
+
+
+@test("device rules hold, also after systemd has reloaded")
+def devices():
+    rules = [{"allow": False, "access": "rwm"},
+             {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rwm"},
+             {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "m"}]
+    caps = capsets(CAPS + ["CAP_MKNOD"])
+    over = {"process": {"capabilities": caps}}
+    with container(over, resources={"devices": rules}) as (b, name, _):
+        assert show(name, "DevicePolicy") == "strict"
+        os.mknod(b.path("/tmp/kmsg"), 0o666 | stat.S_IFCHR, os.makedev(1, 11))
+        os.mknod(b.path("/tmp/zero"), 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        for reload in (False, True, True):
+            if reload:
+                systemctl("daemon-reload")
+            facts = b.exec_facts("open", "/tmp/zero", "rw", "+", "open", "/tmp/kmsg", "r")
+            assert facts["open:/tmp/zero"] == "ok", facts.text
+            assert facts["open:/tmp/kmsg"] == "EPERM", facts.text
+
+
+@test("allowed properties by annotation are set, others refused", needs_root=False)
+def properties():
+    over = {"annotations": {"org.systemd.property.TimeoutStopUSec": "uint64 7000000",
+                            "org.systemd.property.CollectMode": "'inactive-or-failed'"}}
+    with container(over) as (_, name, _):
+        assert show(name, "TimeoutStopUSec") == "7s"
+    for bad in ({"org.systemd.property.ExecStop": "'x'"}, {"org.systemd.property.TimeoutStopUSec": "'"}):
+        with Bundle() as b:
+            b.save({"annotations": bad}, user_namespace() if ROOTLESS else {})
+            fails(b.run(glob=SYSTEMD), "org.systemd.property")
+
+
+@test("a bus that never answers is an error within its time, and leaves nothing", needs_root=False)
+def dead_bus():
+    with Bundle() as b, FdReceiver("bus") as bus:
+        b.save(user_namespace() if ROOTLESS else {})
+        address = f"unix:path={bus.path}"
+        env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=address, DBUS_SESSION_BUS_ADDRESS=address)
+        r = fails(b.run(glob=SYSTEMD, env=env), "bus")
+        assert r.seconds < 5 * FACTOR, r
+
+
+main()
