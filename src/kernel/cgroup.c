@@ -88,9 +88,13 @@ static int name_make(const struct cgroup_request *r, struct cgroup_plan *p, stru
 		if (cgroup_unit_parse(r->path, r->id, r->rootless, &p->unit, e) < 0)
 			return fail_at(e, "/linux/cgroupsPath");
 		TRY(systemd_annotations_add(&properties, r->annotations, e)); /* checks them */
-		return group_name(r, A_SUBGROUP, &p->subgroup, e);
+		/* Version 1 has groups with processes above other groups anyway. */
+		return p->mode == CGROUP_MODE_V2 ? group_name(r, A_SUBGROUP, &p->subgroup, e) : 0;
 	case CGROUP_MANAGER_CGROUPFS:
 		p->beside_own = r->rootless && (!r->path || r->path[0] != '/');
+		/* What is filled in is the same for every plan. */
+		if (p->beside_own)
+			TRY(cgroup_host_own((struct cgroup_host *)p->host, e));
 		p->path =
 			cgroup_path_resolve(r->path, p->beside_own ? "" : DEFAULT_PARENT, r->id, e);
 		if (!p->path)

@@ -197,6 +197,9 @@ static int put_fail(struct cgroup *cg, const struct cgroup_dir *d, const struct 
 		(void)cgroup_v2_explain(d, controller, cg->rootless, e);
 	else if (errnum == EBUSY && str_starts(s->file, "memory."))
 		(void)fail_hint(e, "the container uses more than that");
+	else if (errnum == EINVAL && str_eq(s->file, "memory.limit_in_bytes"))
+		(void)fail_hint(
+			e, "the limit of memory and swap together must not be lower: set it too");
 	else if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
 		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
 	else if (errnum == ENODEV)
