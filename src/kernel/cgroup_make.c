@@ -297,6 +297,7 @@ int cgroup_exec_fd(struct cgroup *cg, const char *where, struct err *e)
 		return -1;
 	if (where) {
 		TRY(where_parse(where, &list, &path, e));
+		TRY(where_check(cg, list, e));
 		if (path[1] && where_means(list, d))
 			sub = path + 1;
 	}

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -162,6 +163,18 @@ static int process_make(const struct davit_exec_args *r, const struct rec_record
 
 /* ---- what is joined */
 
+/* Whether the container's user namespace was made without the right to set groups, as those of ordinary
+ * users are (user_namespaces(7)). */
+static bool setgroups_denied(pid_t init)
+{
+	autofd fd = -1;
+	char path[48], text[8] = "";
+
+	(void)snprintf(path, sizeof path, "/proc/%d/setgroups", init);
+	fd = fd_try_open(AT_FDCWD, path, O_RDONLY);
+	return fd >= 0 && read(fd, text, sizeof text - 1) > 0 && strncmp(text, "deny", 4) == 0;
+}
+
 static void namespaces_find(const struct rec_record *rec, struct ns_plan *ns)
 {
 	for (size_t i = 0; i < rec->n_namespaces; i++)
@@ -198,6 +211,7 @@ int plan_exec(const struct davit_context *c, const struct davit_exec_args *r,
 	out->rootless = plan_is_rootless(c);
 	namespaces_find(rec, &out->ns);
 	out->own_userns = out->ns.join_flags & CLONE_NEWUSER;
+	out->no_setgroups = out->own_userns && setgroups_denied(k->init.pid);
 	/* the process must be wholly inside before the container sees it (CVE-2016-9962): a
 	 * stage joins everything while it is still in the runtime's pid namespace */
 	out->ns.stage = out->ns.join_flags & CLONE_NEWPID;

@@ -85,8 +85,9 @@ static int plan_env(struct process_plan *pp, unsigned n_listen, bool notify, str
 
 static bool setgroups_denied(const struct plan *p)
 {
-	return p->rootless && (p->ns.new_flags & CLONE_NEWUSER) && p->maps.gid.n == 1 &&
-	       p->maps.gid.v[0].size == 1 && geteuid() != 0;
+	return p->no_setgroups ||
+	       (p->rootless && (p->ns.new_flags & CLONE_NEWUSER) && p->maps.gid.n == 1 &&
+	        p->maps.gid.v[0].size == 1 && geteuid() != 0);
 }
 
 int plan_process(struct plan *p, const struct oci_process *process, unsigned preserve_fds,

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Control groups from create to delete: payload's own groups, exec, freezing, updates taken back."""
+import ctypes
+
+from davit import *
+
+
+def placed(name, **res):
+    return {"linux": {"cgroupsPath": "/" + name, "resources": res}}
+
+
+def groups_left(name):
+    return [c for c in cgroups_tagged() if name in c]
+
+
+def any_group(pid):
+    """The container's group in some hierarchy, its mount point and whether that is version 2."""
+    h = cgroup_hierarchies()
+    kind = "pids" if "pids" in h else ""
+    path, version = group_of(pid, kind)
+    return path, version == 2
+
+
+def feed(bundle, resources):
+    return run_davit("update", "--resources", "-", bundle.id, stdin=json.dumps(resources))
+
+
+@test("groups that the payload made are removed with the container")
+def payload_groups():
+    name = unique("sub")
+    with Bundle(placed(name)) as b:
+        b.up()
+        for kind in ("pids", "memory", "freezer", ""):
+            with contextlib.suppress(Skip):
+                path, _ = group_of(b.pid(), kind)
+                os.makedirs(path + "/x/y", exist_ok=True)
+                os.makedirs(path + "/z", exist_ok=True)
+        b.delete("--force")
+    assert not groups_left(name), groups_left(name)
+
+
+@test("a frozen group that is there is refused, and stays frozen")
+def existing_frozen():
+    path = cgroup_dir(unique("ice"), "freezer") if not v2_only() else "/sys/fs/cgroup/" + unique("ice")
+    state, on, off = (path + "/cgroup.freeze", "1", "0") if v2_only() else (path + "/freezer.state", "FROZEN", "THAWED")
+    os.mkdir(path)
+    try:
+        write(state, on)
+        with Bundle({"linux": {"cgroupsPath": "/" + os.path.basename(path)}}) as b:
+            fails(b.create(check=False), "frozen")
+        assert read(state).strip() == on
+        write(state, off)
+    finally:
+        for left in sorted(cgroups_tagged(), key=len, reverse=True):
+            with contextlib.suppress(OSError):
+                os.rmdir(left)
+
+
+@test("the parents that a container made go with the last container")
+def parents():
+    top = unique("top")
+    with Bundle({"linux": {"cgroupsPath": f"/{top}/a"}}) as one, Bundle({"linux": {"cgroupsPath": f"/{top}/b"}}) as two:
+        one.up()
+        two.up()
+        one.delete("--force")
+        assert two.state()["status"] == "running"
+        two.delete("--force")
+    for left in sorted(groups_left(top), key=len, reverse=True):
+        assert os.path.basename(left) == top, left  # the first was its maker, the second its last user
+        os.rmdir(left)
+
+
+@test("exec --cgroup joins a group below the container's, and none above")
+def exec_cgroup():
+    with Bundle() as b:
+        b.up()
+        path, v2 = any_group(b.pid())
+        os.mkdir(path + "/inner")
+        flag = "inner" if v2 else "pids:/inner"
+        r = b.exec("true", flags=("--cgroup", flag))
+        assert r.rc == 0, r
+        for bad in ("..", "../..", "inner/../..", "/../x", "pids:../.."):
+            fails(b.exec("true", flags=("--cgroup", bad)), "..")
+        fails(b.exec("true", flags=("--cgroup", "nowhere")))
+        fails(b.exec("true", flags=("--cgroup", "nosuch:/inner")))
+        b.delete("--force")
+
+
+@test("exec finds its place when the payload moved init into a child group")
+def exec_moved():
+    if not v2_only():
+        raise Skip("needs cgroup version 2 alone")
+    with Bundle() as b:
+        b.up()
+        path, _ = any_group(b.pid())
+        os.mkdir(path + "/init.scope")
+        write(path + "/init.scope/cgroup.procs", str(b.pid()))
+        write(path + "/cgroup.subtree_control", "+pids")
+        assert b.exec("true").rc == 0
+        b.delete("--force")
+
+
+@test("a paused container is killed and deleted; nothing stays frozen")
+def frozen_delete():
+    for how in ("delete", "kill"):
+        name = unique("frz")
+        with Bundle(placed(name)) as b:
+            b.up()
+            pid = b.pid()
+            run_davit("pause", b.id, check=True)
+            assert b.state()["status"] == "paused"
+            if how == "kill":
+                b.kill("KILL")
+                b.wait_stopped()
+                b.delete()
+            else:
+                b.delete("--force")
+            eventually(lambda: not alive(pid), "init is gone")
+        assert not groups_left(name), groups_left(name)
+
+
+@test("a failed update puts every old value back")
+def update_undone():
+    cgroup_dir("x", "pids")
+    with Bundle({"linux": {"resources": {"pids": {"limit": 40}, "cpu": {"shares": 300}}}}) as b:
+        b.up()
+        path, _ = group_of(b.pid(), "pids")
+        cpu, version = group_of(b.pid(), "cpu")
+        weight = cpu + ("/cpu.weight" if version == 2 else "/cpu.shares")
+        before = read(weight)
+        fails(feed(b, {"pids": {"limit": 20}, "cpu": {"shares": 700},
+                       "blockIO": {"throttleReadBpsDevice": [{"major": 999, "minor": 9, "rate": 5}]}}))
+        assert read(path + "/pids.max").strip() == "40"
+        assert read(weight) == before
+        b.delete("--force")
+
+
+@test("an update does not write what is there already")
+def update_same():
+    with Bundle({"linux": {"resources": {"memory": {"limit": 64 << 20}}}}) as b:
+        b.up()
+        path, version = group_of(b.pid(), "memory")
+        value = path + ("/memory.max" if version == 2 else "/memory.limit_in_bytes")
+        for limit in (64 << 20, (64 << 20) + 100):  # the kernel rounds to pages
+            assert feed(b, {"memory": {"limit": limit}}).rc == 0
+            assert read(value).strip() == str(64 << 20)
+        b.delete("--force")
+
+
+class QueryAttr(ctypes.Structure):
+    _fields_ = [("target_fd", ctypes.c_uint32), ("attach_type", ctypes.c_uint32), ("query_flags", ctypes.c_uint32),
+                ("attach_flags", ctypes.c_uint32), ("prog_ids", ctypes.c_uint64), ("prog_cnt", ctypes.c_uint32),
+                ("pad", ctypes.c_uint32 * 27)]
+
+
+def device_programs(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    ids = (ctypes.c_uint32 * 64)()
+    attr = QueryAttr(target_fd=fd, attach_type=6, prog_ids=ctypes.addressof(ids), prog_cnt=64)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syscall(321, 16, ctypes.byref(attr), ctypes.sizeof(attr)) != 0:
+            raise Skip(f"bpf: {os.strerror(ctypes.get_errno())}")
+    finally:
+        os.close(fd)
+    return attr.prog_cnt
+
+
+@test("200 updates of the device rules leave one program attached")
+def one_program():
+    if not v2_only() or os.uname().machine != "x86_64":
+        raise Skip("needs cgroup version 2 alone, on x86_64")
+    with Bundle() as b:
+        b.up()
+        path, _ = any_group(b.pid())
+        assert device_programs(path) == 1
+        for i in range(200 if not os.environ.get("TEST_FACTOR") else 40):
+            feed(b, {"devices": [{"allow": True, "type": "c", "major": 10, "minor": i, "access": "rwm"}]})
+        assert device_programs(path) == 1
+        assert feed(b, {"devices": [{"allow": True, "access": "rwm"}]}).rc == 0
+        assert device_programs(path) == 0
+        b.delete("--force")
+
+
+def delegated(uid, **annotations):
+    return {"annotations": annotations,
+            "linux": {"namespaces": namespaces(*NAMESPACES, "cgroup", "user"),
+                      "uidMappings": [{"containerID": 0, "hostID": uid, "size": 1000}],
+                      "gidMappings": [{"containerID": 0, "hostID": uid, "size": 1000}]},
+            "mounts": MOUNTS + [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+                                 "options": ["rw", "nosuid", "noexec", "nodev"]}]}
+
+
+@test("delegation: the payload makes groups and gives them controllers")
+def delegate():
+    if not v2_only():
+        raise Skip("needs cgroup version 2 alone")
+    with Bundle(delegated(70000, **{"org.davit.cgroup.delegate": "true"})) as b:
+        b.owned(70000)
+        b.up()
+        path = os.path.dirname(any_group(b.pid())[0])
+        assert os.stat(path).st_uid == 70000 and os.stat(path + "/cgroup.procs").st_uid == 70000
+        assert os.stat(path + "/memory.max").st_uid == 0
+        assert "pids" in read(path + "/cgroup.subtree_control").split()
+        assert b.exec("mkdir", "/sys/fs/cgroup/child").rc == 0
+        assert os.stat(path + "/child").st_uid == 70000
+        assert os.path.exists(path + "/child/pids.max")
+        b.delete("--force")
+    assert not groups_left(b.id), groups_left(b.id)
+
+
+@test("a group that the container may write to belongs to its user, as the specification says")
+def ownership():
+    if not v2_only():
+        raise Skip("needs cgroup version 2 alone")
+    with Bundle(delegated(70000)) as b:
+        b.owned(70000)
+        b.up()
+        path, _ = any_group(b.pid())
+        assert os.stat(path).st_uid == 70000, os.stat(path)
+        assert os.stat(path + "/pids.max").st_uid == 0
+        b.delete("--force")
+
+
+@test("delegation is refused where it cannot be had")
+def delegate_refused():
+    with Bundle({"annotations": {"org.davit.cgroup.delegate": "true"}}) as b:
+        fails(b.create(check=False), "deleg")
+    with Bundle({"annotations": {"run.oci.delegate-cgroup": "../x"}}) as b:
+        fails(b.create(check=False))
+
+
+@test("events tells of OOM kills and ends with the container")
+def oom_event():
+    with Bundle({"linux": {"resources": {"memory": {"limit": 32 << 20, "swap": 32 << 20}}}}) as b:
+        b.up()
+        p = b.spawn("--interval", "200ms", verb="events")
+        eventually(lambda: alive(p.pid))
+        time.sleep(0.5)
+        b.exec("hog", "64")
+        time.sleep(0.3)
+        b.delete("--force")
+        out, _ = p.communicate(timeout=20)
+        lines = [json.loads(x) for x in out.decode().splitlines()]
+        assert {"type": "oom", "id": b.id} in lines, [x["type"] for x in lines]
+        assert any(x["type"] == "stats" for x in lines)
+
+
+@test("with the cgroup manager off, a limit is an error and no group is made")
+def disabled():
+    with Bundle({"linux": {"resources": {"pids": {"limit": 5}}}}) as b:
+        fails(b.create(check=False, glob=("--cgroup-manager", "disabled")))
+    with Bundle() as b:
+        b.save(command_args("pause"))
+        b.create(glob=("--cgroup-manager", "disabled"))
+        b.start()
+        assert read(f"/proc/{b.pid()}/cgroup") == read("/proc/self/cgroup")
+        b.delete("--force")
+
+
+main()
