@@ -201,11 +201,11 @@ static char *token_next(const char **p)
 		s++;
 	else
 		for (; *s && *s != ' '; s++) {
-			unsigned byte;
+			const char digits[] = {s[0] == '%' ? s[1] : '\0', s[1] ? s[2] : '\0', '\0'};
+			char *end;
+			unsigned long byte = strtoul(digits, &end, 16);
 
-			if (*s == '%' && isxdigit((unsigned char)s[1]) &&
-			    isxdigit((unsigned char)s[2]) && sscanf(s + 1, "%2x", &byte) == 1 &&
-			    byte) {
+			if (isxdigit((unsigned char)digits[0]) && end == digits + 2 && byte) {
 				str_addc(&out, (char)byte);
 				s += 2;
 			} else {

@@ -88,12 +88,14 @@ static void percpu_all(const char *text, struct cgroup_cpu_stat *c)
 	c->percpu_user = xcalloc(c->n_percpu + 1, sizeof(uint64_t));
 	c->percpu_kernel = xcalloc(c->n_percpu + 1, sizeof(uint64_t));
 	for (; p && n < c->n_percpu; p = strchr(p + 1, '\n')) {
-		unsigned long long cpu, user, kernel;
+		char *user, *kernel, *end;
 
-		if (sscanf(p + 1, "%llu %llu %llu", &cpu, &user, &kernel) != 3)
+		(void)strtoul(p + 1, &user, 10);
+		c->percpu_user[n] = strtoull(user, &kernel, 10);
+		c->percpu_kernel[n] = strtoull(kernel, &end, 10);
+		if (user == p + 1 || kernel == user || end == kernel)
 			break;
-		c->percpu_user[n] = user;
-		c->percpu_kernel[n++] = kernel;
+		n++;
 	}
 }
 
@@ -275,10 +277,10 @@ static void pids_read(struct cgroup *cg, struct cgroup_stats *s)
 static bool huge_size(const char *name, char *size, size_t len)
 {
 	static const char *const units[] = {"KB", "MB", "GB"};
-	unsigned long long kb;
+	unsigned long long kb = str_starts(name, "hugepages-") ? strtoull(name + 10, NULL, 10) : 0;
 	size_t unit = 0;
 
-	if (sscanf(name, "hugepages-%llukB", &kb) != 1 || !kb)
+	if (!kb)
 		return false;
 	for (; unit < 2 && kb % 1024 == 0; unit++)
 		kb /= 1024;

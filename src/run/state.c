@@ -262,16 +262,21 @@ static void init_read(struct container *k, unsigned flags)
 {
 	char text[64], boot[37];
 	struct err ignored;
-	unsigned long long start;
+	uint64_t pid, start;
 	ssize_t n = readlinkat(k->dir, "init", text, sizeof text - 1);
-	int pid;
+	char *space;
 
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	if (sscanf(text, "%d %llu", &pid, &start) != 2 || pid <= 0)
+	space = strchr(text, ' ');
+	if (!space)
 		return;
-	k->init = (struct proc_id){pid, start};
+	*space = '\0';
+	if (str_to_u64(text, &pid) < 0 || str_to_u64(space + 1, &start) < 0 || pid == 0 ||
+	    pid > INT_MAX)
+		return;
+	k->init = (struct proc_id){(pid_t)pid, start};
 	/* after a reboot the same pid and start time may be a stranger's */
 	if (!k->rec || proc_boot_id(boot, &ignored) < 0 || strcmp(boot, k->rec->boot_id) != 0)
 		return;
