@@ -19,6 +19,8 @@
 #include "run/spawn.h"
 #include "run/steps.h"
 
+#define EXEC_DEATH_MS 1000
+
 #define CGROUP_REMOVE_MS 5000
 
 /* ---- state */
@@ -377,5 +379,9 @@ int row_exec_started(struct ctx *c, struct err *e)
 /* Init's end of the channel closes when the payload's program has taken its place. */
 int row_exec_wait(struct ctx *c, struct err *e)
 {
-	return steps_peer_drain(c, e) < 0 ? -1 : 0;
+	TRY(steps_peer_drain(c, e));
+	/* a kill for want of memory, or by the seccomp filter, leaves no word */
+	if (!spawn_in_payload(c->init.pid) && proc_wait_gone(c->pidfd, EXEC_DEATH_MS) == 1)
+		return spawn_init_died(c, "exec", e);
+	return 0;
 }

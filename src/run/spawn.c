@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -19,6 +20,8 @@
 #include "kernel/cgroup_stats.h"
 #include "run/chan.h"
 #include "run/steps.h"
+
+#define FORK_NO_EXEC 0x40 /* PF_FORKNOEXEC in field 9 of proc(5)'s stat */
 
 /* Namespaces that clone makes; the cgroup namespace must come after entering the group. */
 #define CLONE_NAMESPACES                                                                           \
@@ -204,9 +207,53 @@ void spawn_adopt(struct ctx *c, pid_t pid, int pidfd)
 	c->stage = 0;
 }
 
-int spawn_init_died(struct ctx *c, const char *before, struct err *e)
+bool spawn_in_payload(pid_t pid)
+{
+	char path[32], text[512];
+	const char *rest;
+	unsigned flags;
+	ssize_t n;
+	autofd fd = -1;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	fd = fd_try_open(AT_FDCWD, path, O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (n <= 0)
+		return true;
+	text[n] = '\0';
+	rest = strrchr(text, ')');
+	return !rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
+	       !(flags & FORK_NO_EXEC);
+}
+
+/* What else is known of a death before the payload. */
+static int died_hint(struct cgroup *cg, int status, struct err *e)
 {
 	struct cgroup_exit x = {0};
+
+	cgroup_exit_read(cg, &x);
+	if (x.has_oom_kills && x.oom_kills > 0)
+		return fail_hint(e,
+		                 "raise /linux/resources/memory/limit: the container ran out of "
+		                 "memory at %" PRIu64 " KiB, set-up and a small program need 256",
+		                 x.memory_peak >> 10);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		return fail_hint(e, "the seccomp profile forbids a system call that the set-up "
+		                    "needs");
+	return -1;
+}
+
+int spawn_died(struct cgroup *cg, int status, const char *before, struct err *e)
+{
+	if (WIFSIGNALED(status))
+		fail(e, 0, "init was killed by signal %d before step %s", WTERMSIG(status), before);
+	else
+		fail(e, 0, "init ended with status %d before step %s", WEXITSTATUS(status), before);
+	return died_hint(cg, status, e);
+}
+
+int spawn_init_died(struct ctx *c, const char *before, struct err *e)
+{
 	int status = 0;
 
 	if (c->exited)
@@ -216,17 +263,7 @@ int spawn_init_died(struct ctx *c, const char *before, struct err *e)
 			;
 	c->status = status;
 	c->exited = true;
-	if (WIFSIGNALED(status))
-		fail(e, 0, "init was killed by signal %d before step %s", WTERMSIG(status), before);
-	else
-		fail(e, 0, "init ended with status %d before step %s", WEXITSTATUS(status), before);
-	cgroup_exit_read(&c->cgroup, &x);
-	if (x.has_oom_kills && x.oom_kills > 0)
-		fail_hint(e,
-		          "raise /linux/resources/memory/limit: the container ran out of memory");
-	else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
-		fail_hint(e, "the seccomp profile forbids a system call that the set-up needs");
-	return -1;
+	return spawn_died(&c->cgroup, status, before, e);
 }
 
 void spawn_undo(struct ctx *c)

@@ -8,8 +8,10 @@
  * child, tells its pid and ends. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
+struct cgroup;
 struct ctx;
 struct err;
 
@@ -25,3 +27,9 @@ void spawn_adopt(struct ctx *c, pid_t pid, int pidfd);
 
 /* Init ended without a word before it passed the row called before: reaps it and says how; -1. */
 int spawn_init_died(struct ctx *c, const char *before, struct err *e);
+/* The same for a wait status that is known already; -1. */
+int spawn_died(struct cgroup *cg, int status, const char *before, struct err *e);
+
+/* After the end of file on the channel: false if the process has never executed a program, so that
+ * it was its death, not execve(2), that closed the channel. True if that cannot be told. */
+bool spawn_in_payload(pid_t pid);
