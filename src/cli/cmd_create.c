@@ -7,6 +7,7 @@
 struct create_args {
 	struct davit_create_args create;
 	bool plan;
+	const char *exit_record;
 };
 
 #define ROW(kind, name, letter, member, metavar, help)                                             \
@@ -40,6 +41,7 @@ static const struct opt run_opts[] = {
 	ROW(OPT_FLAG, "detach", 'd', create.detach, NULL, "do not wait for the container's end"),
 	ROW(OPT_FLAG, "keep", 0, create.keep, NULL,
             "do not delete the container when it has ended"),
+	ROW(OPT_STR, "exit-record", 0, exit_record, "FILE", "write to FILE how it ended"),
 	OPT_END,
 };
 #undef ROW
@@ -64,8 +66,10 @@ static int create_run(struct call *c, struct err *e)
 static int run_run(struct call *c, struct err *e)
 {
 	struct davit_create_args request = create_request(c);
+	struct davit_context ctx = *c->ctx;
 
-	return davit_run(c->ctx, &request, &c->status, e);
+	ctx.exit_record = ((const struct create_args *)c->args)->exit_record;
+	return davit_run(&ctx, &request, &c->status, e);
 }
 
 const struct command cmd_create = {

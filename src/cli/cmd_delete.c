@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "base/err.h"
 #include "cli/each.h"
 #include "cli/opts.h"
 #include "davit.h"
 
 struct delete_args {
 	bool force, regex;
+	const char *exit_record;
 };
 
-#define ROW(name, letter, member, help)                                                            \
+#define ROW(kind, name, letter, member, metavar, help)                                             \
 	{                                                                                          \
-		name, letter, OPT_FLAG, offsetof(struct delete_args, member), NULL, help           \
+		name, letter, kind, offsetof(struct delete_args, member), metavar, help            \
 	}
 static const struct opt delete_opts[] = {
-	ROW("force", 'f', force, "kill it first; one that is unknown is no error"),
-	ROW("regex", 'r', regex, "ID is a regular expression: delete all containers it matches"),
+	ROW(OPT_FLAG, "force", 'f', force, NULL, "kill it first; one that is unknown is no error"),
+	ROW(OPT_FLAG, "regex", 'r', regex, NULL,
+            "ID is a regular expression: delete all containers it matches"),
+	ROW(OPT_STR, "exit-record", 0, exit_record, "FILE", "write to FILE how it ended"),
 	OPT_END,
 };
 #undef ROW
@@ -22,13 +26,18 @@ static int delete_one(struct call *c, const char *id, struct err *e)
 {
 	const struct delete_args *a = c->args;
 
-	return davit_delete(c->ctx, id, a->force ? DAVIT_DELETE_FORCE : 0, e);
+	struct davit_context ctx = *c->ctx;
+
+	ctx.exit_record = a->exit_record;
+	return davit_delete(&ctx, id, a->force ? DAVIT_DELETE_FORCE : 0, e);
 }
 
 static int delete_run(struct call *c, struct err *e)
 {
 	const struct delete_args *a = c->args;
 
+	if (a->exit_record && a->regex)
+		return fail(e, 0, "--exit-record is for one container, not for --regex");
 	return each_container(c, c->pos[0], a->regex, delete_one, e);
 }
 

@@ -13,12 +13,16 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "run/chan.h"
+#include "run/exit.h"
 #include "run/hooks.h"
 #include "run/notify.h"
+#include "run/spawn.h"
 #include "run/steps.h"
 
 #define KILL_WAIT_MS   10000
 #define REMOVE_WAIT_MS 5000
+#define START_DEATH_MS 1000
+#define KILL_RECORD_MS 50
 
 /* ---- shared parts */
 
@@ -110,6 +114,20 @@ int container_destroy(struct container *k, struct err *e)
 
 /* ---- start */
 
+/* Init died without a word, and is somebody else's child. */
+static int start_died(const struct container *k, struct err *e)
+{
+	autocgroup cg = CGROUP_INIT;
+	int status = SIGKILL;
+
+	if (proc_wait_gone(k->pidfd, START_DEATH_MS) != 1)
+		return 0; /* it lives: it was execve(2) after all */
+	TRY(container_cgroup(k, &cg, e));
+	(void)exit_wait_status(k->pidfd, &k->init, &status); /* else the likeliest */
+	snprintf(e->step, sizeof e->step, "exec");
+	return spawn_died(&cg, status, "exec", e);
+}
+
 /* Lets init go on; its end of the connection closes when the payload has taken over. */
 static int start_release(const struct container *k, struct err *e)
 {
@@ -124,6 +142,8 @@ static int start_release(const struct container *k, struct err *e)
 		return fail(e, errno, "tell init of \"%s\" to start", k->id);
 	c.chan = sock;
 	r = steps_peer_drain(&c, e);
+	if (r == 0 && !spawn_in_payload(k->init.pid))
+		r = start_died(k, e);
 	if (r == 0)
 		state_start_remove(k->dir);
 	return r;
@@ -166,6 +186,14 @@ static int kill_stopped(const struct container *k, unsigned flags, struct err *e
 	               : fail(e, 0, "container not running: \"%s\" is stopped", k->id);
 }
 
+/* systemd removes a scope with its last process, and the numbers with it: wait a little for the end.
+ * The other managers' groups stay until delete, where there is time enough. */
+static void kill_record(struct container *k, const struct cgroup *cg)
+{
+	if (cg->manager == CGROUP_MANAGER_SYSTEMD && proc_wait_gone(k->pidfd, KILL_RECORD_MS) == 1)
+		(void)exit_of(k);
+}
+
 int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
                struct err *e)
 {
@@ -186,6 +214,7 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	}
 	if (sig != SIGKILL || !cg.n)
 		return 0;
+	kill_record(&k, &cg);
 	/* without a pid namespace of its own init's end does not end the others */
 	if (!has_own_pid_ns(k.rec))
 		return cgroup_kill(&cg, SIGKILL, e);
@@ -196,6 +225,21 @@ static int delete_broken(struct container *k, struct err *e)
 {
 	log_debug("removing what is left of \"%s\"", k->id);
 	return state_remove(k->root, k->id, k->dir, e);
+}
+
+/* For --exit-record, and for the log: the groups are about to go. */
+static int delete_record(const char *path, struct container *k, struct err *e)
+{
+	autofd file = -1;
+	const struct rec_exit *x;
+
+	if (!path && log_level() < LOG_LEVEL_DEBUG)
+		return 0;
+	if (path)
+		TRY(file = exit_file_open(path, e));
+	TRY(container_kill(k, e));
+	x = exit_of(k);
+	return path ? exit_file_write(file, x, e) : 0;
 }
 
 int davit_delete(const struct davit_context *c, const char *id, unsigned flags, struct err *e)
@@ -214,6 +258,7 @@ int davit_delete(const struct davit_context *c, const char *id, unsigned flags, 
 		     davit_status_names[s]);
 		return fail_hint(e, "davit delete --force kills it first");
 	}
+	TRY(delete_record(c->exit_record, &k, e));
 	return container_destroy(&k, e);
 }
 
@@ -224,6 +269,7 @@ static int state_fill(struct container *k, struct davit_state *out)
 	enum davit_status s = container_full_status(k);
 	pid_t pid = s == DAVIT_STOPPED || s == DAVIT_CREATING ? 0 : k->init.pid;
 	const char *name = davit_status_names[s];
+	const struct rec_exit *x = s == DAVIT_STOPPED ? exit_of(k) : NULL;
 
 	*out = (struct davit_state){
 		.id = xstrdup(k->rec->id),
@@ -233,8 +279,8 @@ static int state_fill(struct container *k, struct davit_state *out)
 		.created = xstrdup(k->rec->created),
 		.pid = pid,
 		.status = s,
-		.json = xstrdup(state_full_json(k->rec, pid, name, true, &k->arena)),
-		.json_compact = xstrdup(state_full_json(k->rec, pid, name, false, &k->arena)),
+		.json = xstrdup(state_full_json(k->rec, pid, name, x, true, &k->arena)),
+		.json_compact = xstrdup(state_full_json(k->rec, pid, name, x, false, &k->arena)),
 	};
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "run/container.h"
+#include "run/exit.h"
 #include "run/foreground.h"
 #include "run/hooks.h"
 #include "run/notify.h"
@@ -24,7 +25,8 @@ void ctx_close(struct ctx *c)
 {
 	int *fds[] = {&c->chan,         &c->chan_init,  &c->root,        &c->dir,
 	              &c->pidfd,        &c->start_sock, &c->notify_sock, &c->console_sock,
-	              &c->console_mine, &c->master,     &c->exec_cgroup, &c->net_ns};
+	              &c->console_mine, &c->master,     &c->exec_cgroup, &c->net_ns,
+	              &c->exit_record};
 
 	for (size_t i = 0; i < COUNT(fds); i++)
 		fd_close_at(fds[i]);
@@ -108,6 +110,18 @@ static int run_cleanup(struct ctx *c, const struct plan *p, struct err *e)
 	return state_remove(c->root, p->id, c->dir, e);
 }
 
+/* The groups and the state are about to go: an exit record is made only for those who ask. */
+static int run_record(struct ctx *c, const struct plan *p, struct err *e)
+{
+	const struct rec_exit *x;
+
+	if (!p->create->keep && c->exit_record < 0 && log_level() < LOG_LEVEL_DEBUG)
+		return 0;
+	x = exit_gather(&c->cgroup, &c->status, &c->arena);
+	exit_keep(c->dir, x);
+	return c->exit_record < 0 ? 0 : exit_file_write(c->exit_record, x, e);
+}
+
 static int run_failed(struct ctx *c, const struct plan *p)
 {
 	struct err ignored;
@@ -134,6 +148,8 @@ static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg
 	if (foreground_wait(fg, c->init.pid, c->pidfd, c->master, status, e) < 0)
 		return run_failed(c, p);
 	c->exited = true;
+	c->status = fg->wait_status;
+	TRY(run_record(c, p, e));
 	return run_cleanup(c, p, e);
 }
 
@@ -149,6 +165,11 @@ static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
 	if (!p->process.process) {
 		fail(e, 0, "the container has no process to run");
 		return fail_at(e, "/process");
+	}
+	if (ctx->davit->exit_record) {
+		if (a->detach)
+			return fail(e, 0, "--exit-record needs a runtime that waits: not --detach");
+		TRY(ctx->exit_record = exit_file_open(ctx->davit->exit_record, e));
 	}
 	if (!a->detach)
 		TRY(foreground_begin(&fg, e));

@@ -65,6 +65,7 @@ struct ctx {
 	pid_t host_pid;              /* init: its own pid on the host, when hooks need it */
 	struct container *container; /* exec: the container that is joined */
 	int status;                  /* run and exec: wait status of the payload */
+	int exit_record;             /* run: the file for the exit record, or -1 */
 	bool exited;
 };
 
@@ -72,6 +73,6 @@ struct ctx {
 	{                                                                                          \
 		.chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1, .start_sock = -1, \
 		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .net_ns = -1,            \
-		.console_sock = -1, .pty = -1, .master = -1, .rootfs = ROOTFS_INIT,                \
-		.ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                                        \
+		.console_sock = -1, .exit_record = -1, .pty = -1, .master = -1,                    \
+		.rootfs = ROOTFS_INIT, .ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                 \
 	}

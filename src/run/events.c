@@ -2,109 +2,152 @@
 /* Statistics and out-of-memory events. */
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 
 #include "base/err.h"
-#include "base/proc.h"
-#include "davit.h"
+#include "base/fd.h"
+#include "base/mem.h"
 #include "run/container.h"
-#include "run/events_json.h"
+#include "run/exit.h"
+#include "run/stats_json.h"
 
-static int line_print(const char *text, FILE *out, struct err *e)
+#define RECHECK_MS 250 /* where a process cannot be polled, or the host sees no OOM kills */
+
+struct watch {
+	struct container k;
+	struct cgroup cg;
+	struct cgroup_oom oom; /* fd -1: not watched */
+	bool polls_init;
+	FILE *out;
+};
+
+static int line_write(const struct watch *w, const char *text, size_t len, struct err *e)
 {
-	if (fputs(text, out) < 0 || fflush(out) != 0)
-		return fail(e, errno, "write an event");
+	if (fwrite(text, 1, len, w->out) != len || fflush(w->out) != 0)
+		return fail(e, errno, "write to standard output");
 	return 0;
 }
 
-static int stats_print(struct cgroup *cg, const char *id, FILE *out, struct err *e)
+static int stats_write(struct watch *w, struct err *e)
 {
-	struct cgroup_stats s;
+	struct cgroup_stats s = {0};
 	autostr text = {0};
 
-	TRY(cgroup_stats_read(cg, &s, e));
-	events_stats_json(&text, id, &s);
+	TRY(cgroup_stats_read(&w->cg, &s, e));
+	stats_json(w->k.id, &s, &text);
 	cgroup_stats_free(&s);
-	return line_print(text.s, out, e);
+	return line_write(w, text.s, text.len, e);
 }
 
-static int live_open(const struct davit_context *c, const char *id, struct container *k,
-                     struct cgroup *cg, struct err *e)
+static int oom_write(const struct watch *w, int n, struct err *e)
 {
-	TRY(container_open(c, id, 0, k, e));
-	if (container_status(k) == DAVIT_STOPPED)
+	autostr text = {0};
+
+	for (int i = 0; i < n; i++)
+		str_addf(&text, "{\"type\":\"oom\",\"id\":\"%s\"}\n", w->k.id);
+	return n > 0 ? line_write(w, text.s, text.len, e) : 0;
+}
+
+static int watch_open(const struct davit_context *c, const char *id, FILE *out, struct watch *w,
+                      struct err *e)
+{
+	*w = (struct watch){
+		.k = CONTAINER_NONE,
+		.cg = CGROUP_INIT,
+		.oom = {.fd = -1, .control = -1},
+		.polls_init = true,
+		.out = out
+        };
+	TRY(container_open(c, id, 0, &w->k, e));
+	if (container_status(&w->k) == DAVIT_STOPPED)
 		return fail(e, 0, "container not running: \"%s\" is stopped", id);
-	return container_cgroup(k, cg, e);
+	TRY(container_cgroup(&w->k, &w->cg, e));
+	if (w->cg.n == 0)
+		return fail(e, 0, "container \"%s\" has no cgroup of its own to tell its usage",
+		            id);
+	return 0;
+}
+
+static void watch_close(struct watch *w)
+{
+	if (w->oom.fd >= 0)
+		cgroup_oom_close(&w->oom);
+	cgroup_close(&w->cg);
+	container_close(&w->k);
 }
 
 int davit_stats(const struct davit_context *c, const char *id, FILE *out, struct err *e)
 {
-	autocontainer k = CONTAINER_NONE;
-	autocgroup cg = CGROUP_INIT;
+	struct watch w;
+	int r = watch_open(c, id, out, &w, e);
 
-	TRY(live_open(c, id, &k, &cg, e));
-	return stats_print(&cg, id, out, e);
+	if (r == 0)
+		r = stats_write(&w, e);
+	watch_close(&w);
+	return r;
 }
 
-/* 1: the container goes on, 0: it has ended. */
-static int oom_print(struct cgroup *cg, const char *id, struct cgroup_oom *oom, FILE *out,
-                     struct err *e)
+/* Until the deadline, the container's end or news of an OOM kill: 1 when it has ended. */
+static int watch_wait(struct watch *w, int64_t deadline, struct err *e)
 {
-	autostr text = {0};
-	int n = cgroup_oom_read(cg, oom);
-
-	if (n < 0)
-		return 0;
-	for (; n > 0; n--)
-		str_addf(&text, "{\"type\":\"oom\",\"id\":\"%s\"}\n", id);
-	if (text.len)
-		TRY(line_print(text.s, out, e));
-	return 1;
-}
-
-static int watch(struct cgroup *cg, const struct container *k, struct cgroup_oom *oom,
-                 int64_t interval_ms, FILE *out, struct err *e)
-{
-	struct pollfd p[2] = {
-		{.fd = oom->fd,  .events = POLLIN},
-                {.fd = k->pidfd, .events = POLLIN}
+	struct pollfd fds[2] = {
+		{.fd = w->polls_init ? w->k.pidfd : -1, .events = POLLIN},
+		{.fd = w->oom.fd,                       .events = POLLIN}
         };
-	int64_t next = clock_ms() + interval_ms;
+	int64_t left = deadline - clock_ms();
+	int timeout, n = 0;
+	bool ended;
 
+	timeout = left < 0 ? 0 : left > 60000 ? 60000 : (int)left;
+	if (!w->polls_init && timeout > RECHECK_MS)
+		timeout = RECHECK_MS;
+	if (poll(fds, COUNT(fds), timeout) < 0 && errno != EINTR)
+		return fail(e, errno, "wait for events");
+	ended = proc_wait_gone(w->k.pidfd, 0) != 0;
+	/* a /proc directory in a pidfd's place is always ready */
+	if (!ended && fds[0].revents)
+		w->polls_init = false;
+	/* at the end too: the kill may be its cause */
+	if (w->oom.fd >= 0 && (fds[1].revents || ended))
+		n = cgroup_oom_read(&w->cg, &w->oom);
+	if (n < 0) /* the group is gone, or empty */
+		cgroup_oom_close(&w->oom);
+	TRY(oom_write(w, n, e));
+	return ended;
+}
+
+static int watch_run(struct watch *w, int64_t interval_ms, struct err *e)
+{
+	int64_t deadline = clock_ms();
+	struct err no_oom;
+	int r;
+
+	if (cgroup_oom_open(&w->cg, &w->oom, &no_oom) < 0) {
+		log_warn("%s, going on without", no_oom.msg);
+		w->oom.fd = -1;
+	}
 	for (;;) {
-		int64_t left = next - clock_ms();
-		int more = 1;
-
-		if (poll(p, 2,
-		         left < 0       ? 0
-		         : left > 60000 ? 60000
-		                        : (int)left) < 0 &&
-		    errno != EINTR)
-			return fail(e, errno, "wait for events");
-		if (p[0].revents || p[1].revents)
-			TRY(more = oom_print(cg, k->id, oom, out, e));
-		if (!more || p[1].revents)
-			return 0;
-		if (clock_ms() < next)
-			continue;
-		next += interval_ms;
-		if (stats_print(cg, k->id, out, e) < 0)
-			return e->errnum == ENOENT ? 0 : -1;
+		if (clock_ms() >= deadline) {
+			TRY(stats_write(w, e));
+			deadline += interval_ms;
+			if (deadline < clock_ms()) /* stopped for a while: no burst */
+				deadline = clock_ms() + interval_ms;
+		}
+		r = watch_wait(w, deadline, e);
+		if (r > 0)
+			(void)exit_of(&w->k); /* keeps it: nobody else may have been watching */
+		if (r != 0)
+			return r < 0 ? -1 : 0;
 	}
 }
 
 int davit_events(const struct davit_context *c, const char *id, int64_t interval_ms, FILE *out,
                  struct err *e)
 {
-	autocontainer k = CONTAINER_NONE;
-	autocgroup cg = CGROUP_INIT;
-	struct cgroup_oom oom;
-	int rc;
+	struct watch w;
+	int r = watch_open(c, id, out, &w, e);
 
-	TRY(live_open(c, id, &k, &cg, e));
-	if (cgroup_oom_open(&cg, &oom, e) < 0) /* without: statistics only */
-		log_debug("%s", e->msg);
-	rc = watch(&cg, &k, &oom, interval_ms, out, e);
-	cgroup_oom_close(&oom);
-	return rc;
+	if (r == 0)
+		r = watch_run(&w, interval_ms, e);
+	watch_close(&w);
+	return r;
 }

@@ -59,16 +59,17 @@ static bool is_forwarded(int sig)
 }
 
 /* 1 when the process has been reaped. */
-static int reap(pid_t pid, int *status)
+static int reap(struct foreground *fg, pid_t pid, int *status)
 {
-	int wait_status;
-	pid_t r = waitpid(pid, &wait_status, WNOHANG);
+	int w;
+	pid_t r = waitpid(pid, &w, WNOHANG);
 
 	if (r == 0 || (r < 0 && errno == EINTR))
 		return 0;
 	if (r < 0)
 		return -1;
-	*status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+	*status = WIFSIGNALED(w) ? 128 + WTERMSIG(w) : WEXITSTATUS(w);
+	fg->wait_status = w;
 	return 1;
 }
 
@@ -91,7 +92,7 @@ static int wait_signals(struct foreground *fg, pid_t pid, int pidfd, int *status
 	sigfillset(&all);
 	for (;;) {
 		siginfo_t info;
-		int r = reap(pid, status);
+		int r = reap(fg, pid, status);
 
 		if (r != 0)
 			return r < 0 ? fail(e, errno, "wait for process %d", pid) : 0;
@@ -119,7 +120,7 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int
 	for (;;) {
 		int sig = 0;
 
-		r = reap(pid, status);
+		r = reap(fg, pid, status);
 		if (r != 0)
 			break;
 		r = term_relay_step(&relay, &sig, e);

@@ -10,8 +10,9 @@ struct err;
 
 struct foreground {
 	bool begun;
-	sigset_t old; /* the caller's signal mask */
-	int notify;   /* the container's notification socket, or -1 */
+	sigset_t old;    /* the caller's signal mask */
+	int notify;      /* the container's notification socket, or -1 */
+	int wait_status; /* of waitpid(2), after foreground_wait() */
 };
 #define FOREGROUND_NONE                                                                            \
 	{                                                                                          \

@@ -365,8 +365,8 @@ char *state_oci_json(const struct rec_record *rec, pid_t pid, const char *status
 	return oci_write(&ocispec_schema, OCI_STATE, &s, OCI_WRITE_COMPACT, a, len);
 }
 
-char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status, bool pretty,
-                      struct arena *a)
+char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status,
+                      const struct rec_exit *exit, bool pretty, struct arena *a)
 {
 	struct rec_status s = {
 		.oci_version = (char *)DAVIT_SPEC_VERSION,
@@ -380,6 +380,7 @@ char *state_full_json(const struct rec_record *rec, pid_t pid, const char *statu
 		.annotations = rec->annotations,
 		.not_applied = rec->not_applied,
 		.n_not_applied = rec->n_not_applied,
+		.exit = (struct rec_exit *)exit,
 	};
 
 	return oci_write(&record_schema, REC_STATUS, &s,

@@ -76,9 +76,9 @@ enum davit_status container_status(const struct container *k);
 /* The state object for hooks and seccomp listeners (compact), in arena. */
 char *state_oci_json(const struct rec_record *rec, pid_t pid, const char *status, struct arena *a,
                      size_t *len);
-/* The object that `state` prints. */
-char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status, bool pretty,
-                      struct arena *a);
+/* The object that `state` prints; exit may be NULL. */
+char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status,
+                      const struct rec_exit *exit, bool pretty, struct arena *a);
 
 /* Connects to the start socket of a created container: the descriptor, or -1 with errno
  * (ENOENT, ECONNREFUSED: it has been started). */

@@ -103,8 +103,8 @@ def refused():
         fails(run_davit("events", "--stats", unique()), "does not exist")
     with Bundle() as b, open("/dev/full", "w") as full:
         b.up()
-        fails(run_davit("events", "--stats", b.id, stdout=full), "No space left on device")
-        fails(run_davit("events", b.id, stdout=full), "No space left on device")
+        fails(run_davit("events", "--stats", b.id, stdout=full), "no space left on device")
+        fails(run_davit("events", b.id, stdout=full), "no space left on device")
         fails(run_davit("events", "--interval", "soon", b.id), "--interval")
 
 
