@@ -146,6 +146,7 @@ src/kernel/seccomp_cache.c davit's own directory of compiled filters
 src/kernel/seccomp_file.c  the same
 src/kernel/exe.c           the running program, through /proc/self/exe
 src/kernel/ns.c            namespaces of the host, named by the configuration
+src/run/exit.c             exit.json in the state directory
 src/run/state.c            davit's own state directory
 src/run/notify.c           davit's own state directory
 src/run/rows_runtime.c     the pid file, named by the caller

@@ -144,31 +144,49 @@ static const char *word_at(const char *line, size_t number, size_t *len)
 	}
 }
 
-static int pid_column(const char *title, size_t *column, struct err *e)
+/* Where the pids are: the number of the column, and the offset of its end, where they end too. */
+static int pid_column(const char *title, size_t *column, size_t *right, struct err *e)
 {
 	const char *word;
 	size_t len;
 
-	for (*column = 0; (word = word_at(title, *column, &len)); ++*column)
-		if (len == 3 && memcmp(word, "PID", 3) == 0)
-			return 0;
+	for (*column = 0; (word = word_at(title, *column, &len)); ++*column) {
+		if (len != 3 || memcmp(word, "PID", 3) != 0)
+			continue;
+		*right = (size_t)(word - title) + len;
+		return 0;
+	}
 	return fail(e, 0, "the output of ps has no PID column");
+}
+
+/* Counting words goes wrong behind a column that holds blanks, such as a command; the place goes
+ * wrong behind a value that is too wide. */
+static long line_pid(const char *line, size_t column, size_t right)
+{
+	size_t start = right, len;
+	const char *word;
+
+	if (strlen(line) >= right && strchr(" \t", line[right])) {
+		while (start && isdigit((unsigned char)line[start - 1]))
+			start--;
+		if (start < right && (!start || line[start - 1] == ' '))
+			return strtol(line + start, NULL, 10);
+	}
+	word = word_at(line, column, &len);
+	return word ? strtol(word, NULL, 10) : 0;
 }
 
 /* Prints the title and the lines whose PID is in the list. */
 static int ps_filter(char *text, const pid_t *pids, size_t n, struct err *e)
 {
 	char *rest = text, *line = strsep(&rest, "\n");
-	size_t column, len;
+	size_t column, right;
 
-	TRY(pid_column(line, &column, e));
+	TRY(pid_column(line, &column, &right, e));
 	puts(line);
-	while ((line = strsep(&rest, "\n"))) {
-		const char *word = word_at(line, column, &len);
-
-		if (word && pids_contain(pids, n, strtol(word, NULL, 10)))
+	while ((line = strsep(&rest, "\n")))
+		if (pids_contain(pids, n, line_pid(line, column, right)))
 			puts(line);
-	}
 	return 0;
 }
 

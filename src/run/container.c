@@ -186,8 +186,8 @@ static int kill_stopped(const struct container *k, unsigned flags, struct err *e
 	               : fail(e, 0, "container not running: \"%s\" is stopped", k->id);
 }
 
-/* systemd removes a scope with its last process, and the numbers with it: wait a little for the end.
- * The other managers' groups stay until delete, where there is time enough. */
+/* systemd removes a scope with its last process, and the numbers with it: wait a little for the
+ * end. The other managers' groups stay until delete, where there is time enough. */
 static void kill_record(struct container *k, const struct cgroup *cg)
 {
 	if (cg->manager == CGROUP_MANAGER_SYSTEMD && proc_wait_gone(k->pidfd, KILL_RECORD_MS) == 1)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "kernel/cgroup_stats.h"
 #include "read.h"
 #include "run/container.h"
@@ -32,13 +33,13 @@ struct pidfd_details {
 #define DETAILS_GET  _IOWR(0xFF, 11, struct pidfd_details)
 #define DETAILS_EXIT (1u << 3) /* since Linux 6.15, once the process has been reaped */
 
-/* Field 52 of /proc/PID/stat. Without the right to trace the process it reads as 0, so ask first for
- * something that takes the same right. */
+/* Field 52 of /proc/PID/stat. Without the right to trace the process it reads as 0, so ask first
+ * for something that takes the same right. */
 static bool zombie_status(const struct proc_id *id, int *wait_status)
 {
 	char path[48], text[1024], state;
 	const char *last;
-	uint64_t start;
+	uint64_t start, code;
 	ssize_t n;
 	autofd fd = -1;
 
@@ -51,10 +52,11 @@ static bool zombie_status(const struct proc_id *id, int *wait_status)
 	if (n <= 0 || proc_stat_parse(text, (size_t)n, &state, &start) < 0)
 		return false;
 	text[n] = '\0';
+	text[strcspn(text, "\n")] = '\0';
 	last = strrchr(text, ' ');
-	if (state != 'Z' || start != id->start || !last)
+	if (state != 'Z' || start != id->start || !last || str_to_u64(last + 1, &code) < 0)
 		return false;
-	*wait_status = atoi(last + 1);
+	*wait_status = (int)code;
 	return true;
 }
 
