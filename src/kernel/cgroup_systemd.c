@@ -239,7 +239,6 @@ static char *user_manager(const char *own)
 char *cgroup_systemd_group(const struct cgroup_plan *p, struct err *e)
 {
 	const struct cgroup_hier *h = cgroup_host_find(p->host, "");
-	autofree char *slice = NULL;
 	autofree char *manager = NULL;
 
 	if (is_slice(p->unit.name) && p->request->rootless) {

@@ -166,9 +166,12 @@ static inline struct oci_seccomp *profile_random(unsigned seed, bool plain)
 			uint32_t index = plain ? (uint32_t)k + 2 * (call == 11)
 			                       : (uint32_t)rand_r(&seed) % 6;
 
-			profile_arg(s, index, ops[(unsigned)rand_r(&seed) % n_ops],
-			            numbers[(unsigned)rand_r(&seed) % COUNT(numbers)],
-			            numbers[(unsigned)rand_r(&seed) % COUNT(numbers)]);
+			uint64_t two = numbers[(unsigned)rand_r(&seed) % COUNT(numbers)];
+			uint64_t one = numbers[(unsigned)rand_r(&seed) % COUNT(numbers)];
+			const char *op = ops[(unsigned)rand_r(&seed) % n_ops];
+
+			/* one after the other: the order of arguments is the compiler's choice */
+			profile_arg(s, index, op, one, two);
 		}
 	}
 	return p;
