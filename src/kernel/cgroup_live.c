@@ -201,11 +201,15 @@ static char *token_next(const char **p)
 		s++;
 	else
 		for (; *s && *s != ' '; s++) {
-			const char digits[] = {s[0] == '%' ? s[1] : '\0', s[1] ? s[2] : '\0', '\0'};
-			char *end;
-			unsigned long byte = strtoul(digits, &end, 16);
+			char digits[3] = {0};
+			unsigned long byte = 0;
 
-			if (isxdigit((unsigned char)digits[0]) && end == digits + 2 && byte) {
+			if (*s == '%' && isxdigit((unsigned char)s[1]) &&
+			    isxdigit((unsigned char)s[2])) {
+				memcpy(digits, s + 1, 2);
+				byte = strtoul(digits, NULL, 16);
+			}
+			if (byte) {
 				str_addc(&out, (char)byte);
 				s += 2;
 			} else {

@@ -55,46 +55,16 @@ def call(*argv, timeout=60, check=True, **kw):
 # ---- the machine ----
 
 def mount_namespace():
-    """Private mounts, /tmp-like state included. crun refuses a hybrid host whose v2 hierarchy has a
-    controller: for it, that controller gets a v1 mount that only this namespace sees."""
+    """Private mounts, state directories included. crun refuses a hybrid host whose v2 hierarchy has a
+    controller: for all of them, this namespace has no v2 hierarchy then."""
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: inits of containers become ours
     if libc.unshare(0x00020000) < 0:  # CLONE_NEWNS
         sys.exit(f"unshare: {os.strerror(ctypes.get_errno())}: the benchmark needs root")
     call("mount", "--make-rprivate", "/")
     os.mkdir(path("states"))  # like /run: a state directory on a disk would measure the disk
     call("mount", "-t", "tmpfs", "tmpfs", path("states"))
-    v2 = "/sys/fs/cgroup/unified"
-    if not shutil.which("crun") or not os.path.ismount(v2):
-        return
-    if "hugetlb" not in read(v2 + "/cgroup.controllers"):
-        return
-    stage = tempfile.mkdtemp(prefix="davit-bench-")  # not in work, whose removal must not enter it
-    call("mount", "-t", "tmpfs", "tmpfs", stage)
-    try:
-        for name in os.listdir("/sys/fs/cgroup"):
-            if os.path.ismount("/sys/fs/cgroup/" + name):
-                os.mkdir(f"{stage}/{name}")
-                call("mount", "--bind", "/sys/fs/cgroup/" + name, f"{stage}/{name}")
-        os.makedirs(stage + "/hugetlb", exist_ok=True)
-        if hugetlb_mount(v2, stage + "/hugetlb"):
-            call("mount", "--rbind", stage, "/sys/fs/cgroup")
-        else:
-            print(f"# no v1 hierarchy of hugetlb, which crun needs: {os.strerror(ctypes.get_errno())}")
-    finally:
-        call("umount", "-l", stage)
-        os.rmdir(stage)
-
-
-def hugetlb_mount(v2, where):
-    """Busy as long as a group of the v2 hierarchy has the controller: tries for three seconds."""
-    for _ in range(30):
-        if not any(e.is_dir() for e in os.scandir(v2)):
-            with contextlib.suppress(OSError), open(v2 + "/cgroup.subtree_control", "w", encoding="ascii") as f:
-                f.write("-hugetlb")
-        if libc.mount(b"cgroup", where.encode(), b"cgroup", 0, b"hugetlb") == 0:
-            return True
-        time.sleep(0.1)
-    return False
+    if shutil.which("crun") and os.path.ismount("/sys/fs/cgroup/unified"):
+        call("umount", "/sys/fs/cgroup/unified")
 
 
 def cgroup_points():
