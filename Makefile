@@ -10,7 +10,7 @@ all:
 
 # These install packages first, call make again, or clean: they need no configuration.
 SUITES = unit fuzz style integration validation coverage
-bare := check $(SUITES:%=check-%) check-vm demo bench bench-density fuzz format deps clean distclean help
+bare := check $(SUITES:%=check-%) check-engines check-vm demo bench bench-density fuzz format deps clean distclean help
 ifneq ($(filter-out $(bare),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -141,6 +141,7 @@ help:
 #: make                   davit, libdavit.a and libocispec.a in build/
 #: make check             every test; installs what is missing when root on Debian
 #: make check-unit        one suite: unit, fuzz, style, integration, validation, coverage; T=REGEX picks files
+#: make check-engines     podman, buildah, containerd, Docker; T=REGEX picks files
 #: make check-vm          all in virtual machines; VM="v2-systemd v1" picks some, T=REGEX files
 #: make check-tidy        clang-tidy; also check-cppcheck
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer

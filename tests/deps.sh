@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tests/deps.sh [build|demo|bench|test]: checks for the programs and libraries needed and, as root on
+# tests/deps.sh [build|demo|bench|engines|test]: checks for the programs and libraries needed and, as root on
 # Debian and its like, installs those that are missing. Exit status 1: something essential is missing.
 set -u
 what=${1:-test}
@@ -25,6 +25,17 @@ look() {
 	# shellcheck disable=SC2016  # eval expands it
 	want 'command -v busybox && ! ldd "$(command -v busybox)"' busybox-static
 	[ "$what" = demo ] || want 'command -v strace' strace
+	if [ "$what" = engines ]; then
+		want 'command -v podman' podman
+		want 'command -v conmon' conmon
+		want 'command -v catatonit || test -e /usr/libexec/podman/catatonit' catatonit
+		want 'command -v buildah' buildah
+		want 'command -v containerd' containerd
+		want 'command -v dockerd' docker.io
+		want 'command -v newuidmap' uidmap
+		want 'command -v script' bsdutils
+		return 0
+	fi
 	[ "$what" = test ] || return 0
 	want 'command -v git' git
 	want 'command -v clang' clang
@@ -46,7 +57,11 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	echo "# installing:$missing$wanted"
 	export DEBIAN_FRONTEND=noninteractive
 	log=$(mktemp) || exit 1
-	trap 'rm -f "$log"' EXIT
+	# The daemons of engines stay off: the tests start their own.
+	off=
+	[ "$what" != engines ] || [ -e /usr/sbin/policy-rc.d ] || off=/usr/sbin/policy-rc.d
+	trap 'rm -f "$log" $off' EXIT
+	[ -z "$off" ] || { printf '#!/bin/sh\nexit 101\n' >"$off" && chmod 755 "$off"; }
 	apt-get -q update >"$log" 2>&1 </dev/null || tail -n 3 "$log"
 	# One by one when together fails, so that one package that is not to be had stops no other.
 	# shellcheck disable=SC2086  # a list of words

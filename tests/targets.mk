@@ -10,7 +10,7 @@ $(B)/tests/%: tests/integration/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -static -o $@ $<
 
-.PHONY: test-programs deps check $(SUITES:%=check-%) check-vm check-tidy check-cppcheck fuzz format demo \
+.PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-vm check-tidy check-cppcheck fuzz format demo \
 	bench bench-density
 test-programs: all $(unit) $(fuzz) $(probe)
 deps:
@@ -20,6 +20,9 @@ check: deps
 	$(run_tests) $(SUITES)
 $(SUITES:%=check-%): check-%: deps
 	$(run_tests) $*
+check-engines:
+	@tests/deps.sh engines
+	$(run_tests) engines
 check-vm: deps
 	+@$(MAKE) --no-print-directory B=$(B) test-programs
 	tests/vm/check -b $(B) $(if $(T),-t '$(T)')

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the tests of engines share: a host of their own, an image, a way in for terminals.
+
+They use the harness of the integration tests, so each test is followed by the same leak check. All
+that engines keep lies on a tmpfs in a private mount namespace, and their processes in a private pid
+namespace: both end with the test file. Cgroups are outside; PARENT is removed at the end.
+
+Environment, besides that of davit.py:
+  ENGINE_RUNTIME  another runtime to compare with, say /usr/bin/crun
+"""
+import os
+import shlex
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import davit  # noqa: E402
+from davit import *  # noqa: E402
+import host  # noqa: E402
+
+store = os.path.join(work, "store")
+PARENT = "/" + TAG  # cgroup of all containers
+RUNTIME = os.path.join(store, "bin", os.path.basename(os.environ.get("ENGINE_RUNTIME", "davit")))
+SLOW = 60 * FACTOR
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+COMES_AND_GOES = {f"{store}/root/overlay"}  # podman binds it on itself as it likes
+
+
+class Snapshot(host.Snapshot):
+    def __init__(self):
+        super().__init__()
+        self.mounts = [m for m in self.mounts if m.split()[4] not in COMES_AND_GOES]
+
+
+host.Snapshot = davit.Snapshot = Snapshot
+
+
+def need(*programs):
+    missing = [p for p in programs if not shutil.which(p)]
+    if missing:
+        raise Skip(f"needs {' '.join(missing)}")
+
+
+def own_host():
+    """Places where engines keep state that no option moves are covered; so is the store."""
+    os.makedirs(store)
+    mount("tmpfs", store, "tmpfs", 0, "size=2g,mode=755")
+    for path in ("/run", "/dev/shm"):
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777" if path == "/dev/shm" else "mode=755")
+    for path in ("/var/lib/containers", "/var/lib/cni", "/var/lib/docker"):
+        if os.path.isdir(path):
+            mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700")
+    os.mkdir("/run/lock")
+    # podman's clean-up drops --runtime-flag, so it is the default that is watched for leaks.
+    host.root = davit.root = f"/run/{os.path.basename(RUNTIME)}"
+    os.environ["PATH"] = PATH
+    os.mkdir(f"{store}/bin")
+    # Engines know runtimes by their name; the program is copied, as an installed one would be.
+    shutil.copy2(os.environ.get("ENGINE_RUNTIME") or DAVIT, RUNTIME)
+    # Files with a dot are no state of a container (see Snapshot).
+    os.environ["TMPDIR"] = f"{store}/tmp"
+    os.mkdir(f"{store}/tmp")
+    os.chdir(store)  # conmon writes a file "oom" where it stands
+
+
+    # The engines make and keep the parent where they know of it.
+    for name in ("name=systemd", ""):
+        if name in cgroup_hierarchies():
+            os.mkdir(cgroup_hierarchies()[name] + PARENT)
+
+
+def image_tree():
+    """A root filesystem with all of busybox, and a tar archive of it."""
+    tree = f"{store}/tree"
+    for name in ("bin", "etc", "root"):
+        os.makedirs(f"{tree}/{name}")
+    os.mkdir(f"{tree}/tmp")
+    os.chmod(f"{tree}/tmp", 0o1777)
+    shutil.copy2(shutil.which("busybox"), f"{tree}/bin/busybox")
+    for applet in subprocess.run(["busybox", "--list"], capture_output=True, text=True).stdout.split():
+        if applet != "busybox":
+            os.symlink("busybox", f"{tree}/bin/{applet}")
+    write(f"{tree}/etc/passwd", "root:x:0:0::/root:/bin/sh\nuser:x:1000:1000::/tmp:/bin/sh\n")
+    write(f"{tree}/etc/group", "root:x:0:\nuser:x:1000:\nextra:x:3000:user\n")
+    write(f"{tree}/etc/plain", "no program\n")
+    write(f"{tree}/bin/lost", "#!/no/such/interpreter\n", 0o755)
+    archive = f"{store}/image.tar"
+    subprocess.run(["tar", "-C", tree, "-cf", archive, "."], check=True)
+    return archive
+
+
+def cgroups_remove(*hierarchies, below=""):
+    """The empty groups that engines leave: those of their monitors, and the parent of all."""
+    for path in sorted(cgroups_tagged(), key=len, reverse=True):
+        if (not hierarchies or path.split("/")[4] in hierarchies) and below + "/" in path:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+
+def terminal(argv, keys="", **kw):
+    """Runs a command on a terminal of 24 lines and 80 columns; its output, as the terminal shows it."""
+    line = "stty rows 24 cols 80; exec " + shlex.join(map(str, argv))
+    r = run_command(["script", "-qec", line, "/dev/null"], timeout=SLOW,
+                    stdin=keys or None, env=dict(os.environ, SHELL="/bin/sh"), **kw)
+    r.out = r.out.replace("\r\n", "\n")
+    return r
+
+
+def engine_main(begin, end=None):
+    """Runs the tests of a file on a host of their own, which begin() furnishes."""
+    plain = davit.host_setup
+
+    def setup():
+        plain()
+        if os.geteuid() != 0:
+            print("1..0 # SKIP needs root")
+            sys.exit(0)
+        try:
+            begin()
+        except Skip as e:
+            print(f"1..0 # SKIP {e}")
+            sys.exit(0)
+    davit.host_setup = setup
+    outside = os.getpid()
+    try:
+        davit.main()
+    finally:
+        if os.getpid() != outside:
+            if end:
+                end()
+            for pid in descendants():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(AssertionError):
+                eventually(lambda: reap() is not None and not descendants(), "no process", 5)
+            cgroups_remove()
+            with contextlib.suppress(OSError):
+                umount(store)
