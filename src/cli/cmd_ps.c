@@ -180,7 +180,7 @@ static long line_pid(const char *line, size_t column, size_t right)
 static int ps_filter(char *text, const pid_t *pids, size_t n, struct err *e)
 {
 	char *rest = text, *line = strsep(&rest, "\n");
-	size_t column, right;
+	size_t column, right = 0;
 
 	TRY(pid_column(line, &column, &right, e));
 	puts(line);
