@@ -18,8 +18,7 @@ def any_group(pid):
     """The container's group in some hierarchy, its mount point and whether that is version 2."""
     h = cgroup_hierarchies()
     kind = "pids" if "pids" in h else ""
-    path, version = group_of(pid, kind)
-    return path, version == 2
+    return group_of(pid, kind)[0], v2_only()
 
 
 def feed(bundle, resources):

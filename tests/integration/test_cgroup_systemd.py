@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The systemd cgroup manager: scopes, their properties, a bus that is slow or not there."""
+from davit import *
+
+SYSTEMD = ("--systemd-cgroup",)
+MIB = 1 << 20
+
+
+def need_systemd():
+    if not os.path.isdir("/run/systemd/system"):
+        raise Skip("PID 1 is not systemd")
+    if not shutil.which("systemctl"):
+        raise Skip("needs systemctl")
+
+
+def need_helper():
+    if not json.loads(run_davit("features", check=True).out)["linux"]["cgroup"].get("systemd"):
+        raise Skip("davit was built without libsystemd")
+
+
+def show(unit, *names):
+    out = run_command(["systemctl", "show", unit, *(f"-p{n}" for n in names)], check=True).out
+    return dict(line.split("=", 1) for line in out.splitlines() if line)
+
+
+def loaded(unit):
+    return show(unit, "LoadState")["LoadState"] == "loaded"
+
+
+class Scope(Bundle):
+    """A running container in a scope."""
+
+    def __init__(self, *conf, slice_="", prefix="dvt"):
+        super().__init__()
+        for over in conf:
+            self.conf = merge(self.conf, over)
+        self.unit = f"{prefix}-{self.id}.scope"
+        self.conf = merge(self.conf, {"linux": {"cgroupsPath": f"{slice_}:{prefix}:{self.id}"}})
+
+    def go(self):
+        self.save(command_args("pause"))
+        self.create(glob=SYSTEMD)
+        self.start()
+        self.wait_output("ready=1")
+        return self
+
+    def group(self):
+        for line in read(f"/proc/{self.pid()}/cgroup").splitlines():
+            number, names, path = line.split(":", 2)
+            if names == "name=systemd" or (number == "0" and v2_only()):
+                return path
+        return None
+
+
+def res(**resources):
+    return {"linux": {"resources": resources}}
+
+
+@test("the container runs in a scope below the slice, which goes with it")
+def scope():
+    need_systemd()
+    for slice_, parent in (("", "/system.slice"), ("dvt-one.slice", "/dvt.slice/dvt-one.slice"), ("-", "")):
+        with Scope(slice_=slice_) as b:
+            b.go()
+            assert b.group() == f"{parent}/{b.unit}", b.group()
+            got = show(b.unit, "Delegate", "DefaultDependencies", "ActiveState")
+            assert got == {"Delegate": "yes", "DefaultDependencies": "no", "ActiveState": "active"}, got
+            assert b.exec("true").rc == 0
+            b.delete("--force")
+            eventually(lambda b=b: not loaded(b.unit), "the scope is gone")
+
+
+@test("without cgroupsPath the scope is named after the container")
+def default_name():
+    need_systemd()
+    with Bundle() as b:
+        b.save(command_args("pause"))
+        b.create(glob=SYSTEMD)
+        assert loaded(f"davit-{b.id}.scope")
+        b.delete("--force")
+
+
+@test("limits are systemd's properties and the kernel's files")
+def limits():
+    need_systemd()
+    with Scope(res(memory={"limit": 64 * MIB, "swap": 64 * MIB, "reservation": 32 * MIB}, pids={"limit": 30},
+                   cpu={"shares": 512, "quota": 50000, "period": 100000})) as b:
+        b.go()
+        got = show(b.unit, "MemoryMax", "MemoryLimit", "TasksMax", "CPUQuotaPerSecUSec", "CPUWeight", "CPUShares")
+        assert got["TasksMax"] == "30" and got["CPUQuotaPerSecUSec"] == "500ms", got
+        assert str(64 * MIB) in (got["MemoryMax"], got.get("MemoryLimit")), got
+        assert got["CPUWeight"] == "59" or got["CPUShares"] == "512", got
+        memory, version = group_of(b.pid(), "memory")
+        assert memory.endswith(b.unit), memory
+        assert read(memory + ("/memory.max" if version == 2 else "/memory.limit_in_bytes")).strip() == str(64 * MIB)
+        if version == 2:
+            assert read(memory + "/memory.swap.max").strip() == "0"
+            assert read(memory + "/memory.low").strip() == str(32 * MIB)
+        assert int(b.exec_facts("forks", "50")["forks"]) < 30
+        b.delete("--force")
+
+
+@test("update reaches systemd: a daemon-reload keeps the new limits")
+def update():
+    need_systemd()
+    with Scope(res(pids={"limit": 30}, cpu={"quota": 50000, "period": 100000})) as b:
+        b.go()
+        run_davit("update", "--pids-limit", "20", "--cpu-quota", "12345", b.id, check=True)
+        run_command(["systemctl", "daemon-reload"], check=True)
+        pids, _ = group_of(b.pid(), "pids")
+        cpu, version = group_of(b.pid(), "cpu")
+        assert read(pids + "/pids.max").strip() == "20"
+        quota = read(cpu + "/cpu.max").split()[0] if version == 2 else read(cpu + "/cpu.cfs_quota_us").strip()
+        assert 12345 <= int(quota) <= 13000, quota  # systemd counts in percent
+        assert show(b.unit, "TasksMax")["TasksMax"] == "20"
+        b.delete("--force")
+
+
+@test("device rules hold before and after a daemon-reload, and an update of them too")
+def devices():
+    need_systemd()
+    node = [{"path": f"/dev/{n}", "type": "c", "major": 1, "minor": m, "fileMode": 0o666}
+            for n, m in (("kmsg", 11), ("mem", 1))]
+    with Scope(res(devices=[{"allow": False, "access": "rwm"},
+                            {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rw"}]),
+               {"linux": {"devices": node}, "process": {"capabilities": privileged()}}) as b:
+        b.go()
+        for _ in range(2):
+            assert b.exec_facts("open", "/dev/kmsg", "w")["open:/dev/kmsg"] == "ok"
+            assert b.exec_facts("open", "/dev/mem", "r")["open:/dev/mem"] == "EPERM"
+            run_command(["systemctl", "daemon-reload"], check=True)
+        run_davit("update", "--resources", "-", b.id, check=True,
+                  stdin=json.dumps({"devices": [{"allow": False, "access": "rwm"}]}))
+        for _ in range(2):
+            assert b.exec_facts("open", "/dev/kmsg", "w")["open:/dev/kmsg"] == "EPERM"
+            assert b.exec_facts("open", "/dev/null", "rw")["open:/dev/null"] == "ok"
+            run_command(["systemctl", "daemon-reload"], check=True)
+        b.delete("--force")
+
+
+@test("annotations set listed properties")
+def annotations():
+    need_systemd()
+    prefix = "org.systemd.property."
+    with Scope({"annotations": {prefix + "TimeoutStopUSec": "uint64 7000000", prefix + "CollectMode": "'inactive'",
+                                prefix + "After": "['basic.target']", prefix + "Description": "'a b'"}}) as b:
+        b.go()
+        got = show(b.unit, "TimeoutStopUSec", "CollectMode", "After", "Description")
+        assert got["TimeoutStopUSec"] == "7s" and got["CollectMode"] == "inactive", got
+        assert "basic.target" in got["After"] and got["Description"] == "a b", got
+        b.delete("--force")
+
+
+@test("annotations that could run something are refused, as are other bad ones", needs_root=False)
+def annotations_refused():
+    prefix = "org.systemd.property."
+    for name, value in (("ExecStartPre", "'/bin/true'"), ("ExecStart", "[]"), ("RootDirectory", "'/'"),
+                        ("OnFailure", "['x.service']"), ("TimeoutStopUSec", "'x'"), ("CollectMode", "1")):
+        with Scope({"annotations": {prefix + name: value}}) as b:
+            fails(b.create(check=False, glob=SYSTEMD), name)
+
+
+@test("paths that are not slice:prefix:name are refused", needs_root=False)
+def paths_refused():
+    for path in ("/a/b", "a:b", "a/b.slice:c:d", "a.slice:b:c:d", "a.slice:b:../../c", "x:y:z", "a--b.slice:p:n"):
+        with Bundle({"linux": {"cgroupsPath": path}}) as b:
+            fails(b.create(check=False, glob=SYSTEMD), "cgroupsPath")
+
+
+@test("a group of its own below the scope, and controllers in it")
+def subgroup():
+    need_systemd()
+    if not v2_only():
+        raise Skip("needs cgroup version 2 alone")
+    with Scope({"annotations": {"run.oci.systemd.subgroup": "inner"}}, res(pids={"limit": 25})) as b:
+        b.go()
+        assert b.group().endswith(f"/{b.unit}/inner"), b.group()
+        assert read("/sys/fs/cgroup" + b.group() + "/pids.max").strip() == "25"
+        assert b.exec("true").rc == 0
+        b.delete("--force")
+        eventually(lambda: not loaded(b.unit), "the scope is gone")
+
+
+@test("pause, resume, kill and delete")
+def life():
+    need_systemd()
+    with Scope() as b:
+        b.go()
+        run_davit("pause", b.id, check=True)
+        assert b.state()["status"] == "paused"
+        run_davit("resume", b.id, check=True)
+        b.kill("KILL")
+        b.wait_stopped()
+        b.delete()
+        eventually(lambda: not loaded(b.unit), "the scope is gone")
+
+
+@test("a unit that failed before does not stand in the way")
+def failed_before():
+    need_systemd()
+    with Scope({"annotations": {"org.systemd.property.CollectMode": "'inactive'"}}) as b:
+        run_command(["systemd-run", "--scope", f"--unit={b.unit}", "-pRuntimeMaxSec=1", "sleep", "30"])
+        b.go()
+        b.delete("--force")
+
+
+@test("a bus that never answers is an error within five seconds; nothing is left")
+def silent_bus():
+    need_helper()
+    path = os.path.join(work, unique("bus"))
+    with socket.socket(socket.AF_UNIX) as s, Bundle() as b:
+        s.bind(path)
+        s.listen(4)
+        begun = time.monotonic()
+        r = b.create(check=False, glob=SYSTEMD, env=dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + path))
+        fails(r, "system bus")
+        assert time.monotonic() - begun < 5 * float(os.environ.get("TEST_FACTOR", "1"))
+    os.unlink(path)
+
+
+@test("no bus at all is an error that says so")
+def no_bus():
+    need_helper()
+    if os.path.isdir("/run/systemd/system"):
+        raise Skip("systemd is there")
+    with Bundle() as b:
+        fails(b.create(check=False, glob=SYSTEMD), "bus")
+
+
+main()
