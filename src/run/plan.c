@@ -267,6 +267,8 @@ static int plan_cgroup(struct plan *p, const struct davit_context *c, struct are
 				!(p->rootfs.mounts[i].attr.set & MOUNT_ATTR_RDONLY);
 	(void)a;
 	TRY(cgroup_host_detect(&p->host, e));
+	if (p->rootless) /* its groups are beside the runtime's own */
+		TRY(cgroup_host_own(&p->host, e));
 	return cgroup_plan_make(&p->cgroup_request, &p->host, &p->cgroup, e);
 }
 
