@@ -2,7 +2,12 @@
 /* The tables cannot deadlock: each row waits for a row above it, of the other process. */
 #include "run/steps.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/err.h"
+#include "base/fd.h"
 
 #include "tap.h"
 
@@ -72,10 +77,27 @@ static void test_order(void)
 	ok(comes_before("fds-seal", "wait-start"));
 }
 
+/* Every step is explained in davit(7). */
+static void test_manual(void)
+{
+	const struct step *const tables[] = {create_steps, exec_steps};
+	struct err e;
+	char *page = file_read(AT_FDCWD, "man/davit.7", 1 << 20, NULL, &e);
+
+	if (!ok(page != NULL))
+		return;
+	for (size_t i = 0; i < 2; i++)
+		for (const struct step *s = tables[i]; s->name; s++)
+			if (!ok(strstr(page, s->name) != NULL))
+				printf("# %s is not in man/davit.7\n", s->name);
+	free(page);
+}
+
 int main(void)
 {
 	RUN(test_create);
 	RUN(test_exec);
 	RUN(test_order);
+	RUN(test_manual);
 	return done();
 }
