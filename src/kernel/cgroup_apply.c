@@ -270,14 +270,25 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 	return 0;
 }
 
-int cgroup_apply(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
+static int apply_once(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
 {
-	if (p->manager == CGROUP_MANAGER_DISABLED)
-		return 0;
 	TRY(cgroup_settings_write(cg, p->settings, NULL, e));
 	if (p->devices && cg->n)
 		return cgroup_device_apply(cg, p->devices, false, e);
 	return 0;
+}
+
+int cgroup_apply(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
+{
+	struct err other = {0};
+
+	if (p->manager == CGROUP_MANAGER_DISABLED)
+		return 0;
+	if (apply_once(p, cg, e) == 0)
+		return 0;
+	if (e->errnum != ENOENT || cgroup_remake(cg, &other) < 1)
+		return -1;
+	return apply_once(p, cg, e);
 }
 
 /* ---- update */

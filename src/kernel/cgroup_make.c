@@ -132,6 +132,24 @@ static int join_fail(const struct cgroup_dir *d, const char *sub, pid_t pid, int
 	return -1;
 }
 
+int cgroup_remake(struct cgroup *cg, struct err *e)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < cg->n; i++) {
+		struct cgroup_dir *d = &cg->v[i];
+
+		if (d->v2 || !d->made || access(d->path, F_OK) == 0)
+			continue;
+		if (cgroup_dir_make(d) < 0)
+			return fail(e, errno, "make cgroup \"%s\" again", d->path);
+		if (cgroup_list_has(d->controllers, "cpuset"))
+			TRY(cgroup_v1_cpuset_fill(d, e));
+		n++;
+	}
+	return n;
+}
+
 static int enter_all(struct cgroup *cg, pid_t pid, struct err *e)
 {
 	for (size_t i = 0; i < cg->n; i++) {
@@ -149,6 +167,12 @@ int cgroup_enter(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, stru
 		TRY(cgroup_systemd_start(p, cg, pid, e));
 		TRY(cgroup_scope_find(p, cg, pid, e));
 	}
+	if (enter_all(cg, pid, e) == 0)
+		return 0;
+	/* A group that went is made anew, with its settings. */
+	if (e->errnum != ENOENT || cgroup_remake(cg, e) < 1)
+		return -1;
+	TRY(cgroup_apply(p, cg, e));
 	return enter_all(cg, pid, e);
 }
 
@@ -233,26 +257,48 @@ static int where_check(struct cgroup *cg, const char *list, struct err *e)
 	return 0;
 }
 
-/* Init's group below the container's own, in the unified hierarchy; NULL if it is not below it. */
-static char *init_subgroup(const struct cgroup_dir *d, pid_t init)
+/* Init's own group in the hierarchy of d, below the mount. NULL if it cannot be told; the caller
+ * frees. */
+static char *init_group(const struct cgroup_dir *d, pid_t init)
 {
-	char file[48];
+	struct err ignored = {0};
 	autofree char *text = NULL;
-	autofree char *group = NULL;
-	const char *own = cgroup_dir_name(d);
+	char file[48];
 
 	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", init);
-	text = file_read(AT_FDCWD, file, 1u << 20, NULL, &(struct err){0});
-	group = text ? cgroup_of(text, "") : NULL;
-	if (!group || !str_starts(group, own) || group[strlen(own)] != '/')
-		return NULL;
-	return xstrdup(group + strlen(own));
+	text = file_read(AT_FDCWD, file, 1u << 20, NULL, &ignored);
+	return text ? cgroup_of(text, d->controllers) : NULL;
+}
+
+/* Version 2: the payload has moved init to a group below, the usual one takes no processes. */
+static bool join_below(const struct cgroup_dir *d, pid_t init, pid_t pid)
+{
+	autofree char *group = init_group(d, init);
+	const char *own = cgroup_dir_name(d);
+	size_t n = strlen(own);
+
+	return group && str_starts(group, own) && group[n] == '/' &&
+	       cgroup_dir_join(d, group + n, pid) == 0;
+}
+
+/* Version 1: systemd takes away groups of controllers that it thinks nobody needs, and their
+ * processes go up. Where init is, is where the others belong. */
+static bool join_beside(const struct cgroup_dir *d, pid_t init, pid_t pid)
+{
+	autofree char *group = init_group(d, init);
+	autofree char *path = NULL;
+	struct cgroup_dir at = {.fd = -1};
+
+	if (!group || str_starts(group, "/.."))
+		return false;
+	path = xasprintf("%.*s%s", d->mount_len, d->path, group[1] ? group : "");
+	at.path = path;
+	return cgroup_dir_join(&at, NULL, pid) == 0;
 }
 
 static int exec_enter_one(struct cgroup *cg, const struct cgroup_dir *d, const char *sub,
                           pid_t init, pid_t pid, struct err *e)
 {
-	autofree char *other = NULL;
 	int errnum;
 
 	if (!sub && cg->leaf && d->v2)
@@ -260,8 +306,9 @@ static int exec_enter_one(struct cgroup *cg, const struct cgroup_dir *d, const c
 	if (cgroup_dir_join(d, sub, pid) == 0)
 		return 0;
 	errnum = errno;
-	other = d->v2 && errnum == EBUSY ? init_subgroup(d, init) : NULL;
-	if (other && cgroup_dir_join(d, other, pid) == 0)
+	if (d->v2 && errnum == EBUSY && join_below(d, init, pid))
+		return 0;
+	if (!d->v2 && errnum == ENOENT && !sub && join_beside(d, init, pid))
 		return 0;
 	return join_fail(d, sub, pid, errnum, e);
 }

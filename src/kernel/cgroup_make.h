@@ -26,6 +26,10 @@ int cgroup_v2_chown(const struct cgroup_dir *d, uid_t uid, gid_t gid, struct err
 int cgroup_v2_explain(const struct cgroup_dir *d, const char *controller, bool rootless,
                       struct err *e);
 
+/* Makes those version 1 groups again that are gone: systemd takes away empty groups of controllers
+ * that it thinks nobody needs. Returns how many. */
+int cgroup_remake(struct cgroup *cg, struct err *e);
+
 /* Writes pid to cgroup.procs of d, or of d's subgroup sub (may be NULL). -1 with errno. */
 int cgroup_dir_join(const struct cgroup_dir *d, const char *sub, pid_t pid);
 

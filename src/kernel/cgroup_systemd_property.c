@@ -104,7 +104,8 @@ static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2,
 	} else if (quota > 0) {
 		uint64_t each = (uint64_t)quota * 1000000 / (period ? period : 100000);
 
-		/* Seen with 252: a daemon-reload cuts it to whole percents. Never less than asked. */
+		/* Seen with 252: a daemon-reload cuts it to whole percents. Never less than asked.
+		 */
 		u64_add(out, "CPUQuotaPerSecUSec", (each + 9999) / 10000 * 10000);
 	}
 	if (!v2)

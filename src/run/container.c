@@ -19,8 +19,8 @@
 #include "run/spawn.h"
 #include "run/steps.h"
 
-#define KILL_WAIT_MS   10000
-#define REMOVE_WAIT_MS 5000
+#define KILL_WAIT_MS   4500
+#define REMOVE_WAIT_MS 4500
 #define START_DEATH_MS 1000
 #define KILL_RECORD_MS 50
 
@@ -68,8 +68,8 @@ int container_kill(const struct container *k, struct err *e)
 		return 0;
 	gone = proc_wait_gone(k->pidfd, KILL_WAIT_MS);
 	if (gone == 0)
-		return fail(e, 0, "init of \"%s\", process %d, does not end within %d s", k->id,
-		            k->init.pid, KILL_WAIT_MS / 1000);
+		return fail(e, 0, "init of \"%s\", process %d, does not end within %d ms", k->id,
+		            k->init.pid, KILL_WAIT_MS);
 	return gone < 0 ? fail(e, errno, "wait for init of \"%s\"", k->id) : 0;
 }
 
