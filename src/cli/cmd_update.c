@@ -74,7 +74,6 @@ static const struct update_row {
 	ROW("memory", "limit", "memory", memory, UPDATE_SIZE),
 	ROW("memory", "reservation", "memory-reservation", memory_reservation, UPDATE_SIZE),
 	ROW("memory", "swap", "memory-swap", memory_swap, UPDATE_SIZE),
-	ROW("memory", "kernel", "kernel-memory", kernel_memory, UPDATE_SIZE),
 	ROW("memory", "kernelTCP", "kernel-memory-tcp", kernel_memory_tcp, UPDATE_SIZE),
 	ROW("cpu", "shares", "cpu-share", cpu_shares, UPDATE_UNSIGNED),
 	ROW("cpu", "quota", "cpu-quota", cpu_quota, UPDATE_SIGNED),
@@ -169,8 +168,10 @@ static int update_run(struct call *c, struct err *e)
 	TRY(n);
 	if (a->file && n)
 		return fail(e, 0, "--resources cannot go with options for single resources");
-	if (a->kernel_memory || a->kernel_memory_tcp)
-		log_warn("kernel memory limits are obsolete and may have no effect");
+	if (a->kernel_memory)
+		log_warn("--kernel-memory: kernels no longer have such a limit, ignoring");
+	if (a->kernel_memory_tcp)
+		log_warn("--kernel-memory-tcp is obsolete");
 	if (a->file) {
 		file = resources_read(a->file, e);
 		if (!file)

@@ -211,7 +211,6 @@ bool spawn_in_payload(pid_t pid)
 {
 	char path[32], text[512];
 	const char *rest;
-	unsigned flags;
 	ssize_t n;
 	autofd fd = -1;
 
@@ -222,8 +221,9 @@ bool spawn_in_payload(pid_t pid)
 		return true;
 	text[n] = '\0';
 	rest = strrchr(text, ')');
-	return !rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
-	       !(flags & FORK_NO_EXEC);
+	for (int blanks = 0; rest && blanks < 7; blanks++)
+		rest = strchr(rest + 1, ' ');
+	return !rest || !(strtoul(rest + 1, NULL, 10) & FORK_NO_EXEC);
 }
 
 /* What else is known of a death before the payload. */
