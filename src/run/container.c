@@ -224,6 +224,7 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 static int delete_broken(struct container *k, struct err *e)
 {
 	log_debug("removing what is left of \"%s\"", k->id);
+	TRY(container_kill(k, e));
 	return state_remove(k->root, k->id, k->dir, e);
 }
 
@@ -248,7 +249,8 @@ int davit_delete(const struct davit_context *c, const char *id, unsigned flags, 
 	autocontainer k = CONTAINER_NONE;
 	enum davit_status s;
 
-	if (container_open(c, id, STATE_LOCK | (force ? STATE_BROKEN : 0), &k, e) < 0)
+	if (container_open(c, id, STATE_LOCK | STATE_UNMADE | (force ? STATE_BROKEN : 0), &k, e) <
+	    0)
 		return force && strstr(e->msg, "does not exist") ? 0 : -1;
 	if (!k.rec)
 		return delete_broken(&k, e);

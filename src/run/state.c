@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -132,21 +133,53 @@ int state_root_open(const struct davit_context *c, bool make, struct err *e)
 
 /* ---- writing */
 
+/* True if no resource of the container can exist: the record, which comes before all of them, was
+ * not written, or was removed, which comes after. */
+static bool is_unmade(int dir, size_t record_len)
+{
+	return record_len == 0 && faccessat(dir, "init", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       errno == ENOENT;
+}
+
+/* The same of a directory that was found; what may be in it is removed. */
+static bool unmade_clear(int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, "state.json", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT && is_unmade(dir, 0);
+	if (!S_ISREG(st.st_mode) || !is_unmade(dir, (size_t)st.st_size))
+		return false;
+	return unlinkat(dir, "state.json", 0) == 0;
+}
+
+static int state_dir_lock(int root, const char *id, bool made, struct err *e)
+{
+	autofd dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
+		return take_fd(&dir);
+	if (errno == EWOULDBLOCK || errno == ENOTDIR || errno == ELOOP)
+		return fail(e, 0, "container \"%s\" already exists", id);
+	fail(e, errno, "lock the state directory of \"%s\"", id);
+	if (made)
+		unlinkat(root, id, AT_REMOVEDIR);
+	return -1;
+}
+
 int state_reserve(int root, const char *id, struct err *e)
 {
+	bool made = mkdirat(root, id, 0700) == 0;
 	autofd dir = -1;
 
-	if (mkdirat(root, id, 0700) < 0) {
-		if (errno == EEXIST)
-			return fail(e, 0, "container \"%s\" already exists", id);
+	if (!made && errno != EEXIST)
 		return fail(e, errno, "make the state directory of \"%s\"", id);
-	}
-	dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (dir < 0 || flock(dir, LOCK_EX | LOCK_NB) < 0) {
-		fail(e, errno, "lock the state directory of \"%s\"", id);
-		unlinkat(root, id, AT_REMOVEDIR);
+	dir = state_dir_lock(root, id, made, e);
+	if (dir < 0)
 		return -1;
-	}
+	/* somebody else may have taken over an unlocked new directory, or removed it */
+	if (!unmade_clear(dir))
+		return fail(e, 0, "container \"%s\" already exists", id);
 	return take_fd(&dir);
 }
 
@@ -238,9 +271,17 @@ static int record_read(struct container *k, struct err *e)
 	size_t len;
 	autofd fd = openat(k->dir, "state.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	autofree char *text = NULL;
+	int errnum = errno;
+	struct stat st;
 
+	if (fd < 0 ? errnum == ENOENT && is_unmade(k->dir, 0)
+	           : fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	                     is_unmade(k->dir, (size_t)st.st_size)) {
+		k->unmade = true;
+		return fail(e, 0, "container \"%s\" does not exist", k->id);
+	}
 	if (fd < 0)
-		return fail(e, errno, "open the state of \"%s\"", k->id);
+		return fail(e, errnum, "open the state of \"%s\"", k->id);
 	text = fd_read_all(fd, RECORD_MAX, &len, e);
 	if (!text)
 		return -1;
@@ -258,31 +299,65 @@ static int record_read(struct container *k, struct err *e)
 	return 0;
 }
 
-static void init_read(struct container *k, unsigned flags)
+/* The link "init": 1 when it names a process, 0 when there is none. */
+static int init_parse(struct container *k, struct err *e)
 {
-	char text[64], boot[37];
-	struct err ignored;
 	uint64_t pid, start;
+	char text[64], *space;
 	ssize_t n = readlinkat(k->dir, "init", text, sizeof text - 1);
-	char *space;
 
-	if (n <= 0)
-		return;
+	if (n < 0 && errno != ENOENT && errno != EINVAL)
+		return fail(e, errno, "read who init of \"%s\" is", k->id);
+	if (n < 0)
+		return 0;
 	text[n] = '\0';
 	space = strchr(text, ' ');
 	if (!space)
-		return;
+		return 0;
 	*space = '\0';
 	if (str_to_u64(text, &pid) < 0 || str_to_u64(space + 1, &start) < 0 || pid == 0 ||
 	    pid > INT_MAX)
-		return;
+		return 0;
 	k->init = (struct proc_id){(pid_t)pid, start};
-	/* after a reboot the same pid and start time may be a stranger's */
-	if (!k->rec || proc_boot_id(boot, &ignored) < 0 || strcmp(boot, k->rec->boot_id) != 0)
-		return;
-	if (!(flags & STATE_LOOK))
-		k->pidfd = proc_open(&k->init);
-	k->alive = flags & STATE_LOOK ? proc_is_alive(&k->init) : k->pidfd >= 0;
+	return 1;
+}
+
+/* Whether init is of this boot: after one the same pid and start time may be a stranger's. Without
+ * a record the age of the link tells. */
+static int boot_is_same(const struct container *k, struct err *e)
+{
+	struct timespec up, now;
+	char boot[37];
+	struct stat st;
+
+	if (k->rec) {
+		TRY(proc_boot_id(boot, e));
+		return strcmp(boot, k->rec->boot_id) == 0;
+	}
+	clock_gettime(CLOCK_BOOTTIME, &up);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return fstatat(k->dir, "init", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ctim.tv_sec > now.tv_sec - up.tv_sec;
+}
+
+static int init_read(struct container *k, unsigned flags, struct err *e)
+{
+	int r = init_parse(k, e);
+
+	if (r > 0)
+		r = boot_is_same(k, e);
+	if (r <= 0)
+		return r;
+	if (flags & STATE_LOOK) {
+		k->alive = proc_is_alive(&k->init);
+		return 0;
+	}
+	/* an init that cannot be looked at must not count as one that has ended */
+	k->pidfd = proc_open(&k->init);
+	if (k->pidfd < 0 && errno != ESRCH)
+		return fail(e, errno, "open init of \"%s\", process %d", k->id, k->init.pid);
+	k->alive = k->pidfd >= 0;
+	return 0;
 }
 
 int container_open_in(int root, const char *id, unsigned flags, struct container *out,
@@ -300,9 +375,10 @@ int container_open_in(int root, const char *id, unsigned flags, struct container
 	}
 	if (flags & STATE_LOCK)
 		TRY(lock_wait(k.dir, id, e));
-	if (record_read(&k, e) < 0 && !(flags & STATE_BROKEN))
+	if (record_read(&k, e) < 0 && !(flags & STATE_BROKEN) &&
+	    !(k.unmade && flags & STATE_UNMADE))
 		return -1;
-	init_read(&k, flags);
+	TRY(init_read(&k, flags, e));
 	*out = k;
 	k = (struct container)CONTAINER_NONE;
 	return 0;

@@ -27,7 +27,8 @@ struct container {
 	int root;               /* the state root */
 	int dir;                /* its directory */
 	struct arena arena;     /* owns what rec points to */
-	struct rec_record *rec; /* NULL when the creator died before the record was whole */
+	struct rec_record *rec; /* NULL: unmade, or broken */
+	bool unmade;            /* no record was written: there is nothing but the directory */
 	struct proc_id init;    /* pid 0: none yet */
 	bool alive;             /* init runs */
 	int pidfd;              /* of init when it is alive, except with STATE_LOOK */
@@ -43,7 +44,8 @@ int state_id_check(const char *id, struct err *e);
 /* Opens the state root; with make, makes it (0700). Refuses one that others could write to. */
 int state_root_open(const struct davit_context *c, bool make, struct err *e);
 
-/* Makes the directory of a new container and locks it. EEXIST: "container \"ID\" exists". */
+/* Makes the directory of a new container and locks it, or takes over one whose creator was killed
+ * before it wrote the record; else "container \"ID\" already exists". */
 int state_reserve(int root, const char *id, struct err *e);
 /* Writes the record; once. */
 int state_write(int dir, const struct rec_record *rec, struct err *e);
@@ -55,7 +57,9 @@ int state_remove(int root, const char *id, int dir, struct err *e);
 enum {
 	STATE_LOCK = 1,   /* take the lock, waiting STATE_LOCK_MS at most */
 	STATE_BROKEN = 2, /* an unreadable record is no error: rec is NULL then (delete --force) */
-	STATE_LOOK = 4    /* for who only tells the state: no pidfd */
+	STATE_LOOK = 4,   /* for who only tells the state: no pidfd */
+	STATE_UNMADE =
+		8 /* no error either: what a creator left that was killed before its record */
 };
 /* Opens an existing container; "container \"ID\" does not exist" if there is none. On success the
  * caller calls container_close(). */
