@@ -319,22 +319,42 @@ int row_terminal_take(struct ctx *c, struct err *e)
 
 /* ---- the end of create */
 
+/* A file without a name has no remains when we are killed. */
+static int pid_file_link(int dir, const char *name, const char *text, size_t n)
+{
+	autofd fd = openat(dir, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0644);
+	char self[32];
+
+	if (fd < 0 || fd_write_all(fd, text, n) < 0)
+		return -1;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	if (linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	if (errno != EEXIST || unlinkat(dir, name, 0) < 0)
+		return -1;
+	return linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW);
+}
+
 int pid_file_write(const char *path, pid_t pid, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	autofree char *dir =
 		slash ? xstrndup(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
 	autofd d = fd_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY, 0, e);
+	const char *name = slash ? slash + 1 : path;
 	autofd fd = -1;
 	char temporary[64], text[16];
 	int n = snprintf(text, sizeof text, "%d", pid);
 
 	if (d < 0)
 		return fail_prefix(e, "pid file \"%s\"", path);
+	if (pid_file_link(d, name, text, (size_t)n) == 0)
+		return 0;
+	/* not every file system has files without a name */
 	snprintf(temporary, sizeof temporary, ".davit-%d.pid", getpid());
 	fd = openat(d, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0 || fd_write_all(fd, text, (size_t)n) < 0 ||
-	    renameat(d, temporary, d, slash ? slash + 1 : path) < 0) {
+	    renameat(d, temporary, d, name) < 0) {
 		fail(e, errno, "write pid file \"%s\"", path);
 		(void)unlinkat(d, temporary, 0); /* as if it had never been */
 		return -1;
