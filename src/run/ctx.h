@@ -38,8 +38,9 @@ struct ctx {
 	int root, dir; /* runtime: the state root; the container's directory, locked */
 	struct cgroup cgroup;
 	struct proc_id init;
-	int pidfd;   /* of init */
-	pid_t stage; /* a stage process that has to be reaped, or 0 */
+	int pidfd;        /* of init */
+	pid_t stage;      /* a stage process that has to be reaped, or 0 */
+	bool stage_ended; /* it was reaped, but has not told of init yet */
 	int ns_fds[NS_COUNT];
 	struct net_moved *net_moved; /* runtime: the devices moved so far, for undo */
 	size_t n_net_moved;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -31,13 +32,28 @@ static int step_index(const struct step *table, const char *name)
 	return -1;
 }
 
+static void row_passed(struct ctx *c, const struct chan_msg *m, int *fd)
+{
+	if (m->pid == 0 && c->stage > 0 && strcmp(c->table[m->step].name, "ns-new") == 0) {
+		spawn_stage_end(c); /* init was faster than the stage, which tells who init is */
+		return;
+	}
+	if (m->pid > 0)
+		spawn_adopt(c, m->pid, take_fd(fd));
+	c->passed |= UINT64_C(1) << m->step;
+}
+
 /* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
 static int peer_message(struct ctx *c, struct err *e)
 {
+	struct pollfd p = {.fd = c->chan, .events = POLLIN};
 	struct chan_msg m;
 	autofd fd = -1;
 	int r;
 
+	/* what an ended stage has sent is there; init keeps the channel open */
+	if (c->stage_ended && poll(&p, 1, 0) == 0)
+		return spawn_init_died(c, "ns-new", e);
 	do
 		r = chan_recv(c->chan, &m, &fd);
 	while (r < 0 && errno == EINTR);
@@ -45,9 +61,7 @@ static int peer_message(struct ctx *c, struct err *e)
 		return 0;
 	switch (m.kind) {
 	case CHAN_PASS:
-		c->passed |= UINT64_C(1) << m.step;
-		if (m.pid > 0)
-			spawn_adopt(c, m.pid, take_fd(&fd));
+		row_passed(c, &m, &fd);
 		return 1;
 	case CHAN_LOG:
 		log_line((enum log_level)m.step, m.err.msg);

@@ -205,6 +205,17 @@ void spawn_adopt(struct ctx *c, pid_t pid, int pidfd)
 		while (waitpid(c->stage, NULL, 0) < 0 && errno == EINTR)
 			;
 	c->stage = 0;
+	c->stage_ended = false;
+	c->exited = false;
+}
+
+void spawn_stage_end(struct ctx *c)
+{
+	while (waitpid(c->stage, &c->status, 0) < 0 && errno == EINTR)
+		;
+	c->stage = 0;
+	c->stage_ended = true;
+	c->exited = true; /* for now it stands for init */
 }
 
 bool spawn_in_payload(pid_t pid)
