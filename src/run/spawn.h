@@ -25,8 +25,8 @@ int spawn_from_stage(struct ctx *c, struct err *e);
 /* The runtime learns of init; takes pidfd. */
 void spawn_adopt(struct ctx *c, pid_t pid, int pidfd);
 
-/* The runtime waits for the stage to end, which it does at once: after that its word of init has been
- * received, or it was killed before (then spawn_init_died tells). */
+/* The runtime waits for the stage to end, which it does at once: after that its word of init has
+ * been received, or it was killed before (then spawn_init_died tells). */
 void spawn_stage_end(struct ctx *c);
 
 /* Init ended without a word before it passed the row called before: reaps it and says how; -1. */
