@@ -231,9 +231,19 @@ int rootfs_prepare(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
 	return p->n_masked ? rootfs_null(r, e) : 0;
 }
 
-int rootfs_mounts(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+size_t rootfs_mounts_free(const struct rootfs_plan *p)
 {
-	for (size_t i = 0; i < p->n_mounts; i++)
+	size_t i = 0;
+
+	while (i < p->n_mounts && strncmp(p->mounts[i].type, "cgroup", 6) != 0)
+		i++;
+	return i;
+}
+
+int rootfs_mounts(const struct rootfs_plan *p, struct rootfs *r, size_t from, size_t to,
+                  struct err *e)
+{
+	for (size_t i = from; i < to; i++)
 		TRY(mount_apply(&p->mounts[i], p, r, r->sources ? r->sources[i] : -1, e));
 	return 0;
 }

@@ -94,9 +94,15 @@ struct rootfs {
  * and r->null open. Must not: let a later mount reach the host. */
 int rootfs_prepare(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
 
-/* Runs in: init. Needs: rootfs_prepare; r->sources filled for those mounts the runtime opened.
- * Leaves: every mount of the plan, in order. */
-int rootfs_mounts(const struct rootfs_plan *p, struct rootfs *r, struct err *e);
+/* How many mounts stand before the first of a cgroup file system: these can be made while the
+ * runtime is still at work on the cgroups. */
+size_t rootfs_mounts_free(const struct rootfs_plan *p);
+
+/* Runs in: init. Needs: rootfs_prepare; r->sources filled for those mounts the runtime opened; for
+ * cgroup mounts init in its cgroup, and its cgroup namespace. Leaves: mounts from .. to - 1 of the
+ * plan, in order. */
+int rootfs_mounts(const struct rootfs_plan *p, struct rootfs *r, size_t from, size_t to,
+                  struct err *e);
 
 /* Runs in: init, last step with the host's tree in view. Needs: CAP_SYS_ADMIN. Leaves: root
  * and cwd at the container's root, the host's tree detached; with no_pivot, or where the

@@ -47,6 +47,7 @@ int row_net_up(struct ctx *c, struct err *e);
 int row_cgroup_ns(struct ctx *c, struct err *e);
 int row_rootfs_prepare(struct ctx *c, struct err *e);
 int row_mounts(struct ctx *c, struct err *e);
+int row_mounts_cgroup(struct ctx *c, struct err *e);
 int row_devices(struct ctx *c, struct err *e);
 int row_hooks_create_container(struct ctx *c, struct err *e);
 int row_pivot(struct ctx *c, struct err *e);
