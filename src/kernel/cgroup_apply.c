@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Writes resource settings to a container's groups, and takes them back. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernel/cgroup_device.h"
@@ -180,6 +182,21 @@ static char *value_now(const struct cgroup_dir *d, const struct cgroup_setting *
 	return xstrdup(s->value);
 }
 
+static bool is_swap(const struct cgroup_setting *s)
+{
+	return str_eq(s->file, "memory.swap.max") || str_eq(s->file, "memory.memsw.limit_in_bytes");
+}
+
+/* /proc/swaps has a title and a line for each swap. */
+static bool host_has_swap(void)
+{
+	struct err ignored = {0};
+	autofree char *text = file_read(AT_FDCWD, "/proc/swaps", 1u << 16, NULL, &ignored);
+	const char *line = text ? strchr(text, '\n') : NULL;
+
+	return !line || line[1];
+}
+
 /* The controller that a file of the unified hierarchy belongs to. */
 static char *file_controller(const struct cgroup_setting *s)
 {
@@ -200,10 +217,12 @@ static int put_fail(struct cgroup *cg, const struct cgroup_dir *d, const struct 
 	else if (errnum == EINVAL && str_eq(s->file, "memory.limit_in_bytes"))
 		(void)fail_hint(
 			e, "the limit of memory and swap together must not be lower: set it too");
-	else if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
-		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
 	else if (errnum == ENODEV)
 		(void)fail_hint(e, "the device must be there, and be a whole disk");
+	if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
+		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
+	else if (errnum == ENOENT && is_swap(s))
+		(void)fail_hint(e, "boot the kernel with swapaccount=1");
 	return fail_at(e, "%s", s->at);
 }
 
@@ -237,6 +256,12 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 	if ((*errnum == ENOENT || *errnum == EOPNOTSUPP) &&
 	    s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))
 		return 1;
+	if (*errnum == ENOENT && is_swap(s) && access(d->path, F_OK) == 0 && !host_has_swap()) {
+		log_warn("linux.resources.memory.swap: the kernel does not count swap, and this "
+		         "host "
+		         "has none, ignoring");
+		return 0;
+	}
 	if (s->flags & SETTING_TOLERATED) {
 		log_warn("linux.resources: write \"%s\" to \"%s\": %s, ignoring", value, s->file,
 		         strerror(*errnum));

@@ -61,14 +61,19 @@ void cgroup_close(struct cgroup *cg)
 	*cg = (struct cgroup)CGROUP_INIT;
 }
 
-/* A group that somebody else made is used only if it is idle. */
+/* A group that somebody else made is used only if it is idle, and all below it: what is in it will
+ * be killed with the container. */
 static int existing_check(const struct cgroup_dir *d, struct err *e)
 {
+	struct cgroup one = {.n = 1, .v = {*d}};
+	autofree pid_t *pids = NULL;
 	char buf[64];
+	size_t n;
 
-	if (cgroup_dir_read(d, "cgroup.procs", buf, sizeof(buf)) > 0)
-		return fail(e, EBUSY, "cgroup \"%s\" exists and has processes (%.*s ...)", d->path,
-		            (int)strcspn(buf, "\n"), buf);
+	TRY(cgroup_pids(&one, &pids, &n, e));
+	if (n)
+		return fail(e, EBUSY, "cgroup \"%s\" exists and has processes (%d ...)", d->path,
+		            pids[0]);
 	if ((cgroup_dir_read(d, "cgroup.freeze", buf, sizeof(buf)) > 0 && str_eq(buf, "1")) ||
 	    (cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) > 0 && !str_eq(buf, "THAWED")))
 		return fail(e, EBUSY, "cgroup \"%s\" exists and is frozen", d->path);

@@ -97,6 +97,8 @@ static void parents_remove(const struct cgroup_dir *d)
 static int dir_remove(const struct cgroup_dir *d, int64_t deadline, struct err *e)
 {
 	if (!d->made) {
+		if (d->v2)
+			v2_wait(d, deadline);
 		children_remove(d);
 		return 0;
 	}

@@ -163,8 +163,8 @@ static int process_make(const struct davit_exec_args *r, const struct rec_record
 
 /* ---- what is joined */
 
-/* Whether the container's user namespace was made without the right to set groups, as those of ordinary
- * users are (user_namespaces(7)). */
+/* Whether the container's user namespace was made without the right to set groups, as those of
+ * ordinary users are (user_namespaces(7)). */
 static bool setgroups_denied(pid_t init)
 {
 	autofd fd = -1;
