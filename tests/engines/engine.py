@@ -8,6 +8,7 @@ namespace: both end with the test file. Cgroups are outside; PARENT is removed a
 Environment, besides that of davit.py:
   ENGINE_RUNTIME  another runtime to compare with, say /usr/bin/crun
 """
+import hashlib
 import os
 import shlex
 import sys
@@ -64,10 +65,11 @@ def own_host():
     os.chdir(store)  # conmon writes a file "oom" where it stands
 
 
-    # The engines make and keep the parent where they know of it.
-    for name in ("name=systemd", ""):
-        if name in cgroup_hierarchies():
-            os.mkdir(cgroup_hierarchies()[name] + PARENT)
+    for point in sorted(set(cgroup_hierarchies().values())):
+        os.mkdir(point + PARENT)
+        for file in ("/cpuset.cpus", "/cpuset.mems"):
+            if os.path.exists(point + file):
+                write(point + PARENT + file, read(point + file))
 
 
 def image_tree():
@@ -90,6 +92,61 @@ def image_tree():
     return archive
 
 
+def image_archive(name):
+    """The same as an archive of docker's kind, with a name."""
+    layer = image_tree()
+    with open(layer, "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    config_json = json.dumps({"architecture": machine, "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"]},
+                              "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}})
+    write(f"{store}/config.json", config_json)
+    write(f"{store}/manifest.json", json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["image.tar"]}]))
+    archive = f"{store}/archive.tar"
+    subprocess.run(["tar", "-C", store, "-cf", archive, "manifest.json", "config.json", "image.tar"], check=True)
+    return archive
+
+
+class Daemon:
+    """A server that ends with the tests; log is what it prints."""
+    running = []
+
+    def __init__(self, name, argv, ready):
+        self.name, self.log = name, f"{store}/{name}.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        Daemon.running.insert(0, self)
+        try:
+            eventually(lambda: self.process.poll() is not None or ready(), f"{name} is ready", 30)
+            assert self.process.poll() is None
+        except AssertionError as e:
+            raise AssertionError(f"{name} did not start: {read(self.log)[-2000:]}") from e
+
+    def stop(self):
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10 * FACTOR)
+
+
+def containerd():
+    """A containerd of our own; returns its socket."""
+    need("containerd")
+    sock = f"{store}/ctd.sock"
+    conf = write(f"{store}/containerd.toml", f"""
+version = 2
+root = "{store}/ctd-root"
+state = "{store}/ctd-state"
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+address = "{sock}"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{store}/ctd-opt"
+""")
+    Daemon("containerd", ["containerd", "-c", conf], lambda: subprocess.run(
+        ["ctr", "-a", sock, "version"], capture_output=True).returncode == 0)
+    return sock
+
+
 def cgroups_remove(*hierarchies, below=""):
     """The empty groups that engines leave: those of their monitors, and the parent of all."""
     for path in sorted(cgroups_tagged(), key=len, reverse=True):
@@ -103,11 +160,11 @@ def terminal(argv, keys="", **kw):
     line = "stty rows 24 cols 80; exec " + shlex.join(map(str, argv))
     r = run_command(["script", "-qec", line, "/dev/null"], timeout=SLOW,
                     stdin=keys or None, env=dict(os.environ, SHELL="/bin/sh"), **kw)
-    r.out = r.out.replace("\r\n", "\n")
+    r.out = r.out.replace("\r", "")
     return r
 
 
-def engine_main(begin, end=None):
+def engine_main(begin):
     """Runs the tests of a file on a host of their own, which begin() furnishes."""
     plain = davit.host_setup
 
@@ -127,8 +184,8 @@ def engine_main(begin, end=None):
         davit.main()
     finally:
         if os.getpid() != outside:
-            if end:
-                end()
+            for daemon in Daemon.running:
+                daemon.stop()
             for pid in descendants():
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
