@@ -235,37 +235,58 @@ static void signal_all(const pid_t *pids, size_t n, int sig)
 		(void)kill(pids[i], sig); /* gone meanwhile: fine */
 }
 
-/* Without cgroup.kill. New processes may appear between the list and the signals: if any is seen,
- * the group is frozen for the next round. */
+static bool has_new(const struct pid_list *now, const struct pid_list *before)
+{
+	for (size_t i = 0, j; i < now->n; i++) {
+		for (j = 0; j < before->n && before->v[j] != now->v[i]; j++)
+			continue;
+		if (j == before->n)
+			return true;
+	}
+	return false;
+}
+
+/* Processes appear faster than they can be listed: stops them for a moment. */
+static int kill_frozen(struct cgroup *cg, struct cgroup_dir *freezer, struct err *e)
+{
+	struct err ignored = {0};
+	autofree pid_t *pids = NULL;
+	int rc;
+	size_t n;
+
+	if (freezer)
+		(void)cgroup_freeze(cg, &ignored); /* what was not stopped is killed all the same */
+	rc = cgroup_pids(cg, &pids, &n, e);
+	if (rc == 0)
+		signal_all(pids, n, SIGKILL);
+	if (freezer)
+		thaw_quietly(freezer);
+	return rc;
+}
+
+/* Without cgroup.kill. New processes may appear between the list and the signals. */
 static int kill_by_list(struct cgroup *cg, struct err *e)
 {
 	struct cgroup_dir *freezer = freezer_of(cg);
-	size_t before = 0;
+	autofree pid_t *before = NULL;
+	struct pid_list old = {0};
 
 	for (int i = 0; i < KILL_ROUNDS; i++) {
-		autofree pid_t *pids = NULL;
-		struct err ignored = {0};
-		bool frozen = false;
-		size_t n;
+		struct pid_list now = {0};
 
-		TRY(cgroup_pids(cg, &pids, &n, e));
-		if (!n || (i > 2 && n <= before && !cgroup_frozen(cg)))
-			break;
-		if (i > 0 && n >= before && freezer && cgroup_freeze(cg, &ignored) == 0) {
-			frozen = true;
-			free(take_ptr(&pids));
-			if (cgroup_pids(cg, &pids, &n, &ignored) < 0)
-				n = 0;
+		TRY(cgroup_pids(cg, &now.v, &now.n, e));
+		if (!now.n || !has_new(&now, &old)) {
+			free(now.v);
+			return 0;
 		}
-		signal_all(pids, n, SIGKILL);
-		if (freezer && (frozen || cgroup_frozen(cg)))
+		signal_all(now.v, now.n, SIGKILL);
+		if (freezer && cgroup_frozen(cg))
 			thaw_quietly(freezer);
-		if (frozen)
-			break;
-		before = n;
-		(void)poll(NULL, 0, 1);
+		free(before);
+		before = now.v;
+		old = now;
 	}
-	return 0;
+	return kill_frozen(cg, freezer, e);
 }
 
 int cgroup_kill(struct cgroup *cg, int sig, struct err *e)

@@ -140,6 +140,8 @@ int cgroup_prepare(const struct cgroup_plan *p, struct cgroup *cg, struct err *e
 	cg->rootless = p->request->rootless;
 	if (p->manager == CGROUP_MANAGER_DISABLED)
 		return 0;
+	if (p->delegate)
+		cg->leaf = xstrdup(p->delegate);
 	if (p->manager == CGROUP_MANAGER_SYSTEMD) {
 		cg->unit = xstrdup(p->unit.name);
 		group = cgroup_systemd_group(p, e);
