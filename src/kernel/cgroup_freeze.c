@@ -18,6 +18,7 @@
 
 #define V1_REFREEZE_MS 200
 #define KILL_ROUNDS    50
+#define HINT_PAUSE_MS  20
 
 struct pid_list {
 	pid_t *v;
@@ -195,8 +196,9 @@ int cgroup_freeze(struct cgroup *cg, struct err *e)
 		return fail(e, EOPNOTSUPP, "freeze a container without a freezer cgroup");
 	rc = d->v2 ? v2_freeze(d, e) : v1_freeze(d, e);
 	if (rc < 0) {
-		freeze_hint(cg, e);
 		thaw_quietly(d);
+		(void)poll(NULL, 0, HINT_PAUSE_MS); /* the frozen ones read as D as well */
+		freeze_hint(cg, e);
 	}
 	return rc;
 }
