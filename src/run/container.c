@@ -15,6 +15,7 @@
 #include "run/chan.h"
 #include "run/exit.h"
 #include "run/hooks.h"
+#include "run/members.h"
 #include "run/notify.h"
 #include "run/spawn.h"
 #include "run/steps.h"
@@ -364,11 +365,9 @@ int davit_ps(const struct davit_context *c, const char *id, pid_t **pids, size_t
 	TRY(container_cgroup(&k, &cg, e));
 	if (cg.n)
 		return cgroup_pids(&cg, pids, n, e);
-	if (k.pidfd >= 0) {
-		*pids = xmalloc(sizeof **pids);
-		(*pids)[(*n)++] = k.init.pid;
-	}
-	return 0;
+	if (k.pidfd < 0)
+		return 0;
+	return members_list(k.init.pid, has_own_pid_ns(k.rec), pids, n, e);
 }
 
 /* ---- pause and resume */

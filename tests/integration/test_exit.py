@@ -219,6 +219,18 @@ def too_small():
                 fails(result, "out of memory", "before step exec")
 
 
+@test("a seccomp profile that kills execve is the reason that start and run give")
+def seccomp_kills():
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["execve", "execveat"], "action": "SCMP_ACT_KILL_PROCESS"}]}
+    with Bundle({"linux": {"seccomp": profile}}) as b:
+        fails(b.run(), "signal 31", "before step exec", "seccomp")
+        b.create()
+        fails(b.start(check=False), "before step exec")
+        b.wait_stopped()
+        assert b.state()["exit"].get("signal", 31) == 31, b.state()
+
+
 @test("a small memory limit is enough for the set-up and a small program")
 def small():
     memory_peak_known()

@@ -469,6 +469,24 @@ def ps():
         b.delete("--force")
 
 
+@test("ps lists all processes where there is no cgroup, an exec's too if a pid namespace tells")
+def ps_no_cgroup():
+    for over in ({}, {"linux": {"namespaces": namespaces("ipc", "uts", "mount")}}):
+        with Bundle() as b:
+            b.up("daemon", "60", "+", "daemon", "60", "+", "pause", over=over,
+                 glob=["--cgroup-manager", "disabled"])
+            path = os.path.join(b.dir, "exec.pid")
+            b.exec("sleep", "60", flags=["--detach", "--pid-file", path], check=True)
+            pids = run_davit("ps", "-f", "json", b.id, check=True).json
+            more = int(read(path))
+            assert b.pid() in pids and all(alive(p) for p in pids), pids
+            assert len(pids) == (3 if over else 4) and (more in pids) == (not over), pids
+            for pid in {more, *pids}:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            b.wait_stopped()
+
+
 @test("start, state, kill and delete with pipes do not hang on a living container")
 def pipes():
     with Bundle() as b:
