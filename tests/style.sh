@@ -142,6 +142,7 @@ src/helper/systemd.c       runs on the host
 src/kernel/dev.c           owners of nodes, by the opened directory and a name without "/"
 src/kernel/mount_copyup.c  the same
 src/kernel/cgroup_dir.c    the host's cgroup file systems
+src/kernel/rdt.c           the host's resctrl
 src/kernel/seccomp_cache.c davit's own directory of compiled filters
 src/kernel/seccomp_file.c  the same
 src/kernel/exe.c           the running program, through /proc/self/exe

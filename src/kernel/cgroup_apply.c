@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unapplied.h"
 #include "kernel/cgroup_device.h"
 #include "kernel/cgroup_dir.h"
 #include "kernel/cgroup_make.h"
@@ -263,8 +264,8 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 		return 0;
 	}
 	if (s->flags & SETTING_TOLERATED) {
-		log_warn("linux.resources: write \"%s\" to \"%s\": %s, ignoring", value, s->file,
-		         strerror(*errnum));
+		unapplied_note("linux.resources: write \"%s\" to \"%s\": %s", value, s->file,
+		               strerror(*errnum));
 		return 0;
 	}
 	return put_fail(cg, d, s, *errnum, e);
@@ -283,6 +284,9 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 		if (rc < 0 && lenient && !(one->flags & SETTING_OR_NEXT))
 			rc = 0;
 		lenient = rc == 0 && one->flags & SETTING_OR_NEXT;
+		/* the kernel has no such file, or no such function behind it */
+		if (rc < 0 && (errnum == ENOENT || errnum == EOPNOTSUPP))
+			rc = unapplied(e);
 		if (rc >= 0)
 			continue;
 		if (!(one->flags & SETTING_PAIR) || errnum != EINVAL || i + 1 == s->n)

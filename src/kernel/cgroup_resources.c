@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unapplied.h"
 #include "kernel/cgroup_setting.h"
 #include "ocispec.h"
 
@@ -44,13 +45,15 @@ enum where cgroup_where(const struct cgroup_kinds *k, const char *v1, const char
 int setting_absent(const char *controller, const char *at, struct err *e)
 {
 	fail(e, 0, "this host has no cgroup controller \"%s\"", controller);
-	return fail_at(e, "%s", at);
+	(void)fail_at(e, "%s", at);
+	return unapplied(e);
 }
 
 int setting_unknown(const char *what, const char *at, struct err *e)
 {
 	fail(e, 0, "%s cannot be set with cgroup version 2", what);
-	return fail_at(e, "%s", at);
+	(void)fail_at(e, "%s", at);
+	return unapplied(e);
 }
 
 static struct cgroup_setting *setting_add(struct cgroup_settings *s, const char *controller,
@@ -167,25 +170,22 @@ static int memory_v1(const struct oci_resources_memory *m, struct cgroup_setting
 static int memory_v2_rest(const struct oci_resources_memory *m, struct err *e)
 {
 	if ((m->kernel > 0 || m->kernel_tcp > 0) && m->limit <= 0)
-		return setting_unknown(
+		TRY(setting_unknown(
 			"a limit of kernel memory alone",
-			m->kernel > 0 ? ROOT "/memory/kernel" : ROOT "/memory/kernelTCP", e);
-	if (m->kernel > 0 || m->kernel_tcp > 0)
-		log_warn("linux.resources.memory.%s: cgroup version 2 counts kernel memory within "
-		         "the "
-		         "limit, ignoring",
-		         m->kernel > 0 ? "kernel" : "kernelTCP");
+			m->kernel > 0 ? ROOT "/memory/kernel" : ROOT "/memory/kernelTCP", e));
+	else if (m->kernel > 0 || m->kernel_tcp > 0)
+		unapplied_note("linux.resources.memory.%s: cgroup version 2 counts kernel memory "
+		               "within the limit",
+		               m->kernel > 0 ? "kernel" : "kernelTCP");
 	if (m->has_swappiness)
-		log_warn("linux.resources.memory.swappiness: cgroup version 2 has no such setting, "
-		         "ignoring");
+		unapplied_note(
+			"linux.resources.memory.swappiness: cgroup version 2 has no such setting");
 	if (m->disable_oom_killer)
-		log_warn("linux.resources.memory.disableOOMKiller: cgroup version 2 cannot disable "
-		         "it, "
-		         "ignoring");
+		unapplied_note("linux.resources.memory.disableOOMKiller: cgroup version 2 cannot "
+		               "disable it");
 	if (m->has_use_hierarchy && !m->use_hierarchy)
-		log_warn("linux.resources.memory.useHierarchy: cgroup version 2 is always "
-		         "hierarchical, "
-		         "ignoring");
+		unapplied_note("linux.resources.memory.useHierarchy: cgroup version 2 is always "
+		               "hierarchical");
 	return 0;
 }
 
@@ -228,8 +228,8 @@ static int memory_make(const struct oci_resources_memory *m, const struct cgroup
 	if (m->limit > 0 || m->reservation > 0 || m->swap > 0 || m->kernel > 0 || m->kernel_tcp > 0)
 		return setting_absent("memory", ROOT "/memory", e);
 	if (m->has_swappiness || m->disable_oom_killer)
-		log_warn("linux.resources.memory: this host has no cgroup controller \"memory\", "
-		         "ignoring");
+		unapplied_note(
+			"linux.resources.memory: this host has no cgroup controller \"memory\"");
 	return 0;
 }
 
@@ -279,10 +279,10 @@ static int cpu_v2(const struct oci_resources_cpu *c, struct cgroup_settings *s, 
 	unsigned pair = c->has_burst ? SETTING_PAIR : 0;
 
 	if (c->realtime_runtime || c->realtime_period)
-		return setting_unknown("a realtime budget",
-		                       c->realtime_runtime ? ROOT "/cpu/realtimeRuntime"
-		                                           : ROOT "/cpu/realtimePeriod",
-		                       e);
+		TRY(setting_unknown("a realtime budget",
+		                    c->realtime_runtime ? ROOT "/cpu/realtimeRuntime"
+		                                        : ROOT "/cpu/realtimePeriod",
+		                    e));
 	if (c->has_idle && !c->idle)
 		setting_number(s, "cpu", true, SETTING_IF_THERE, ROOT "/cpu/idle", "cpu.idle", 0);
 	if (c->shares)
@@ -424,14 +424,12 @@ static int network_make(const struct oci_resources_network *n, const struct cgro
 {
 	if (!n)
 		return 0;
-	if (n->has_class_id && n->class_id) {
-		if (!cgroup_where(k, "net_cls", NULL))
-			return k->n ? setting_absent("net_cls", ROOT "/network/classID", e)
-			            : setting_unknown("a network class", ROOT "/network/classID",
-			                              e);
+	if (n->has_class_id && n->class_id && cgroup_where(k, "net_cls", NULL))
 		setting_number(s, "net_cls", false, 0, ROOT "/network/classID", "net_cls.classid",
 		               n->class_id);
-	}
+	else if (n->has_class_id && n->class_id)
+		TRY(k->n ? setting_absent("net_cls", ROOT "/network/classID", e)
+		         : setting_unknown("a network class", ROOT "/network/classID", e));
 	for (size_t i = 0; i < n->n_priorities; i++) {
 		autofree char *at = xasprintf(ROOT "/network/priorities/%zu", i);
 		autofree char *line = NULL;

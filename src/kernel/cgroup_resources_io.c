@@ -20,9 +20,8 @@ static int io_weight(const struct oci_resources_block_io *b, enum where w,
                      struct cgroup_settings *s, struct err *e)
 {
 	if (b->leaf_weight && w == IN_V2)
-		return setting_unknown("blockIO leafWeight", SETTINGS_ROOT "/blockIO/leafWeight",
-		                       e);
-	if (b->leaf_weight)
+		TRY(setting_unknown("blockIO leafWeight", SETTINGS_ROOT "/blockIO/leafWeight", e));
+	else if (b->leaf_weight)
 		setting_number(s, "blkio", false, 0, SETTINGS_ROOT "/blockIO/leafWeight",
 		               "blkio.leaf_weight", b->leaf_weight);
 	if (!b->weight)
@@ -65,8 +64,8 @@ static int io_weight_devices(const struct oci_resources_block_io *b, enum where 
 			return fail_at(e, "%s", at);
 		}
 		if (d->leaf_weight && w == IN_V2)
-			return setting_unknown("blockIO leafWeight", at, e);
-		if (d->leaf_weight)
+			TRY(setting_unknown("blockIO leafWeight", at, e));
+		else if (d->leaf_weight)
 			device_line(s, w, 0, at, "blkio.leaf_weight_device", key, "",
 			            d->leaf_weight);
 		if (!d->weight)

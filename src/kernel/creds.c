@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/str.h"
+#include "base/unapplied.h"
 #include "ocispec.h"
 
 /* ---- The plan */
@@ -46,8 +47,7 @@ uint64_t caps_parse(char *const *names, size_t n, const char *set)
 		if (cap_find(names[i], &cap))
 			bits |= UINT64_C(1) << cap;
 		else
-			log_warn("unknown capability \"%.64s\" in the %s set, ignoring", names[i],
-			         set);
+			unapplied_note("unknown capability \"%.64s\" in the %s set", names[i], set);
 	}
 	return bits;
 }
@@ -66,7 +66,7 @@ static void caps_limit(uint64_t *set, uint64_t allowed, const char *name, const 
 		if (lost & UINT64_C(1) << cap)
 			str_addf(&list, " %s", word != NULL ? word : "?");
 	}
-	log_warn("cannot grant in the %s set, %s:%s, ignoring", name, why, list.s);
+	unapplied_note("cannot grant in the %s set, %s:%s", name, why, list.s);
 	*set &= allowed;
 }
 

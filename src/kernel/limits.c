@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/path.h"
+#include "base/unapplied.h"
 #include "ocispec.h"
 
 int rlimits_make(const struct oci_rlimit *rlimits, size_t n, struct rlimits_plan *plan,
@@ -101,7 +102,7 @@ int oom_score_apply(int proc, pid_t pid, int value, bool rootless, struct err *e
 	if ((errnum == EACCES || errnum == EPERM) && oom_score_read(fd) == value)
 		return 0;
 	if ((errnum == EACCES || errnum == EPERM) && rootless) {
-		log_warn("OOM score adjustment %d needs privilege on the host, ignoring", value);
+		unapplied_note("OOM score adjustment %d needs privilege on the host", value);
 		return 0;
 	}
 	fail(e, errnum, "write %d to oom_score_adj of process %d", value, (int)pid);

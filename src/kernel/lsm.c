@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/unapplied.h"
 
 #define LABEL_MAX 4096 /* the kernel takes a page at most */
 
@@ -49,14 +50,14 @@ int lsm_make(const char *apparmor_profile, const char *selinux_label, struct lsm
 		if (lsm_has_apparmor())
 			plan->apparmor = apparmor_profile;
 		else
-			log_debug("no AppArmor here: profile \"%s\", ignoring", apparmor_profile);
+			unapplied_note("no AppArmor here: profile \"%s\"", apparmor_profile);
 	}
 	if (selinux_label != NULL && *selinux_label != '\0') {
 		TRY(label_check(selinux_label, "/process/selinuxLabel", e));
 		if (lsm_has_selinux())
 			plan->selinux = selinux_label;
 		else
-			log_debug("no SELinux here: label \"%s\", ignoring", selinux_label);
+			unapplied_note("no SELinux here: label \"%s\"", selinux_label);
 	}
 	return 0;
 }

@@ -6,6 +6,8 @@
  *   CHAN_FAIL  the sender failed: err says all
  *   CHAN_LOG   a log line of a process that has no log: level in step, text in err.msg
  *
+ *   CHAN_NOTE  what could not be applied (base/unapplied.h): text in err.msg
+ *
  * End of file means that the peer is gone. */
 #pragma once
 
@@ -16,14 +18,15 @@
 enum chan_kind {
 	CHAN_PASS,
 	CHAN_FAIL,
-	CHAN_LOG
+	CHAN_LOG,
+	CHAN_NOTE
 };
 
 struct chan_msg {
 	enum chan_kind kind;
 	int step;
 	pid_t pid;
-	struct err err; /* sent with CHAN_FAIL and CHAN_LOG only */
+	struct err err; /* sent with all but CHAN_PASS */
 };
 
 /* Makes a pair of connected ends. */

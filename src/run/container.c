@@ -34,6 +34,17 @@ int container_cgroup(const struct container *k, struct cgroup *cg, struct err *e
 	return cgroup_parse(text, cg, e);
 }
 
+struct rdt container_rdt(const struct rec_record *rec)
+{
+	const struct rec_rdt *r = rec ? rec->rdt : NULL;
+
+	return r ? (struct rdt){.root = r->root,
+	                        .group = r->group ? r->group : "",
+	                        .monitor = r->monitor,
+	                        .own = r->own}
+	         : (struct rdt){0};
+}
+
 enum davit_status container_full_status(const struct container *k)
 {
 	enum davit_status s = container_status(k);
@@ -103,11 +114,14 @@ void container_poststop(const struct rec_record *rec, struct arena *a)
 int container_destroy(struct container *k, struct err *e)
 {
 	autocgroup cg = CGROUP_INIT;
+	struct rdt rdt;
 
 	TRY(container_kill(k, e));
 	TRY(container_cgroup(k, &cg, e));
 	if (cg.n)
 		TRY(cgroup_remove(&cg, REMOVE_WAIT_MS, e));
+	rdt = container_rdt(k->rec);
+	TRY(rdt_remove(&rdt, e));
 	if (k->rec)
 		container_poststop(k->rec, &k->arena);
 	return state_remove(k->root, k->id, k->dir, e);
@@ -274,6 +288,7 @@ static int state_fill(struct container *k, struct davit_state *out)
 	const char *name = davit_status_names[s];
 	const struct rec_exit *x = s == DAVIT_STOPPED ? exit_of(k) : NULL;
 
+	state_notes_read(k);
 	*out = (struct davit_state){
 		.id = xstrdup(k->rec->id),
 		.bundle = xstrdup(k->rec->bundle),

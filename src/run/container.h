@@ -14,6 +14,9 @@ int container_destroy(struct container *k, struct err *e);
 int container_poststart(const struct rec_record *rec, pid_t pid, struct arena *a, struct err *e);
 void container_poststop(const struct rec_record *rec, struct arena *a);
 
+/* Its groups of resctrl; root is NULL without any. */
+struct rdt container_rdt(const struct rec_record *rec);
+
 /* The container's groups from its record. */
 int container_cgroup(const struct container *k, struct cgroup *cg, struct err *e);
 

@@ -106,6 +106,7 @@ static int run_cleanup(struct ctx *c, const struct plan *p, struct err *e)
 			(void)cgroup_kill(&c->cgroup, SIGKILL, &ignored); /* remove tells */
 		TRY(cgroup_remove(&c->cgroup, 5000, e));
 	}
+	TRY(rdt_remove(&p->rdt.rdt, e));
 	container_poststop(p->record, &c->arena);
 	return state_remove(c->root, p->id, c->dir, e);
 }

@@ -44,6 +44,7 @@ struct ctx {
 	int ns_fds[NS_COUNT];
 	struct net_moved *net_moved; /* runtime: the devices moved so far, for undo */
 	size_t n_net_moved;
+	bool rdt_begun;
 	int net_ns;      /* where to */
 	int *sources;    /* opened by the runtime, one a mount, or NULL */
 	int exec_cgroup; /* exec: the group to clone into, or -1 */

@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/unapplied.h"
 #include "kernel/seccomp.h"
 #include "read.h"
 #include "run/notify.h"
@@ -116,10 +117,6 @@ static int check_config(const struct oci_config *c, struct err *e)
 	if (!c->root) {
 		fail(e, 0, "the property is missing");
 		return fail_at(e, "/root");
-	}
-	if (c->linux && c->linux->intel_rdt) {
-		fail(e, 0, "cache and memory bandwidth allocation is not supported yet");
-		return fail_at(e, "/linux/intelRdt");
 	}
 	return 0;
 }
@@ -311,6 +308,19 @@ static struct oci_hooks *record_hooks(const struct oci_hooks *from, struct arena
 	return to;
 }
 
+static struct rec_rdt *record_rdt(const struct rdt *from, struct arena *a)
+{
+	struct rec_rdt *to = arena_new(a, struct rec_rdt);
+
+	if (!from->root)
+		return NULL;
+	*to = (struct rec_rdt){.root = from->root,
+	                       .group = from->group,
+	                       .monitor = from->monitor,
+	                       .own = from->own};
+	return to;
+}
+
 static int plan_record(struct plan *p, struct arena *a, struct err *e)
 {
 	struct rec_record *r = arena_new(a, struct rec_record);
@@ -337,6 +347,7 @@ static int plan_record(struct plan *p, struct arena *a, struct err *e)
 		r->personality = c->linux->personality;
 		r->memory_policy = c->linux->memory_policy;
 	}
+	r->rdt = record_rdt(&p->rdt.rdt, a);
 	r->hooks = record_hooks(c->hooks, a);
 	if (p->own_userns) {
 		r->uid_mappings = (struct oci_id_mapping *)p->maps.uid.v;
@@ -368,8 +379,8 @@ static int plan_rootfs(struct plan *p, struct arena *a, struct err *e)
 
 	TRY(rootfs_plan_make(p->config, &q, a, &p->rootfs, e));
 	if (p->rootfs.label && !lsm_has_selinux()) {
-		log_debug("mount label \"%s\" is ignored: this host has no SELinux",
-		          p->rootfs.label);
+		unapplied_note("linux.mountLabel \"%s\": this host has no SELinux",
+		               p->rootfs.label);
 		p->rootfs.label = NULL;
 	}
 	return 0;
@@ -383,6 +394,7 @@ int plan_make(enum op op, const struct davit_context *c, const struct davit_crea
 	const struct oci_linux *l;
 
 	*out = (struct plan){.op = op, .id = r->id, .create = r};
+	unapplied_begin(c->unsupported_warn);
 	TRY(state_id_check(r->id, e));
 	out->bundle = path_absolute(r->bundle ? r->bundle : ".", a, e);
 	if (!out->bundle)
@@ -401,6 +413,7 @@ int plan_make(enum op op, const struct davit_context *c, const struct davit_crea
 	TRY(check_namespaces(out, e));
 	TRY(plan_rootfs(out, a, e));
 	TRY(plan_cgroup(out, c, a, e));
+	TRY(rdt_plan_make(l ? l->intel_rdt : NULL, r->id, a, &out->rdt, e));
 	plan_seccomp(out);
 	out->new_keyring = !r->no_new_keyring;
 	TRY(plan_process(out, config->process, r->preserve_fds, l ? l->personality : NULL,

@@ -16,6 +16,7 @@
 #include "kernel/limits.h"
 #include "kernel/lsm.h"
 #include "kernel/ns.h"
+#include "kernel/rdt.h"
 #include "kernel/rootfs.h"
 #include "kernel/sched.h"
 #include "ocispec.h"
@@ -60,6 +61,7 @@ struct plan {
 	struct cgroup_host host;
 	struct cgroup_request cgroup_request;
 	struct cgroup_plan cgroup;
+	struct rdt_plan rdt;
 	struct process_plan process;
 	const struct oci_seccomp *seccomp;
 	const char *seccomp_raw;   /* base64 filter by annotation, or NULL */

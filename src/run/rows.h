@@ -21,6 +21,8 @@ int row_state_init(struct ctx *c, struct err *e);
 int row_oom_score(struct ctx *c, struct err *e);
 int row_cgroup_enter(struct ctx *c, struct err *e);
 int row_cgroup_delegate(struct ctx *c, struct err *e);
+int row_rdt(struct ctx *c, struct err *e);
+void undo_rdt(struct ctx *c);
 int row_net_move(struct ctx *c, struct err *e);
 void undo_net_move(struct ctx *c);
 int row_hooks_create_runtime(struct ctx *c, struct err *e);

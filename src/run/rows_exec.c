@@ -36,7 +36,9 @@ int row_exec_cgroup(struct ctx *c, struct err *e)
 {
 	const struct davit_exec_args *r = c->plan->exec;
 	pid_t init = c->container->init.pid;
+	struct rdt rdt = container_rdt(c->container->rec);
 
+	TRY(rdt_enter(&rdt, c->init.pid, e));
 	if (c->cgroup.n == 0)
 		return 0;
 	if (r->n_cgroup <= 1 && c->entered && c->cgroup.mode == CGROUP_MODE_V2)

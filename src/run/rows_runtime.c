@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/unapplied.h"
 #include "kernel/net.h"
 #include "run/chan.h"
 #include "run/hooks.h"
@@ -50,6 +51,7 @@ int row_state_reserve(struct ctx *c, struct err *e)
 	TRY(cgroup_prepare(&c->plan->cgroup, &c->cgroup, e));
 	groups = cgroup_record(&c->cgroup);
 	rec->cgroup = arena_strdup(&c->arena, groups);
+	rec->not_applied = (char **)unapplied_list(&rec->n_not_applied);
 	if (c->plan->notify)
 		TRY(row_notify(c, e));
 	return state_write(c->dir, rec, e);
@@ -197,6 +199,27 @@ int row_cgroup_delegate(struct ctx *c, struct err *e)
 int row_idmap_write(struct ctx *c, struct err *e)
 {
 	return idmap_write(c->init.pid, &c->plan->maps, e);
+}
+
+/* ---- cache and memory bandwidth */
+
+int row_rdt(struct ctx *c, struct err *e)
+{
+	c->rdt_begun = true;
+	TRY(rdt_create(&c->plan->rdt, e));
+	return rdt_enter(&c->plan->rdt.rdt, c->init.pid, e);
+}
+
+void undo_rdt(struct ctx *c)
+{
+	struct rdt r = c->plan->rdt.rdt;
+	struct err e = {0};
+
+	if (!c->rdt_begun)
+		return;
+	r.own = !c->plan->rdt.exists; /* as if it had never been attempted */
+	if (rdt_remove(&r, &e) < 0)
+		log_warn("%s, ignoring", e.msg);
 }
 
 int row_oom_score(struct ctx *c, struct err *e)
@@ -378,6 +401,7 @@ int row_state_created(struct ctx *c, struct err *e)
 	const struct davit_create_args *r = c->plan->create;
 	const char *receiver = map_get(&c->plan->config->annotations, "run.oci.pidfd_receiver");
 
+	TRY(state_notes_write(c->dir, c->plan->record->n_not_applied, e));
 	if (r->pidfd_socket)
 		TRY(pidfd_send(r->pidfd_socket, c->pidfd, e));
 	if (receiver)

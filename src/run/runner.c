@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/unapplied.h"
 #include "run/chan.h"
 #include "run/spawn.h"
 #include "run/steps.h"
@@ -65,6 +66,9 @@ static int peer_message(struct ctx *c, struct err *e)
 		return 1;
 	case CHAN_LOG:
 		log_line((enum log_level)m.step, m.err.msg);
+		return 1;
+	case CHAN_NOTE:
+		unapplied_note("%s", m.err.msg);
 		return 1;
 	case CHAN_FAIL:
 		break;
@@ -191,6 +195,15 @@ void steps_print(const struct step *table, const struct plan *p, FILE *out)
 	for (const struct step *s = table; s->name; s++)
 		fprintf(out, "%-24s%-11s%-24s%s\n", s->name, who[s->who], s->after ? s->after : "-",
 		        step_wanted(s, p) ? "run" : "skipped");
+}
+
+void steps_note(const char *text, void *arg)
+{
+	struct ctx *c = arg;
+	struct chan_msg m = {.kind = CHAN_NOTE};
+
+	snprintf(m.err.msg, sizeof m.err.msg, "%s", text);
+	(void)chan_send(c->chan, &m, -1);
 }
 
 void steps_log(int level, const char *text, void *arg)

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "base/unapplied.h"
 #include "kernel/cgroup_stats.h"
 #include "run/chan.h"
 #include "run/steps.h"
@@ -95,6 +96,7 @@ static _Noreturn void init_main(struct ctx *c)
 	c->passed = 0;
 	c->in_stage = c->plan->ns.stage;
 	log_redirect(init_log, c);
+	unapplied_redirect(steps_note, c);
 	signals_reset();
 	(void)setsid(); /* the stage may be its leader already */
 	steps_walk(c, &e);

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/unapplied.h"
 #include "read.h"
 #include "write.h"
 
@@ -196,6 +197,50 @@ int state_write(int dir, const struct rec_record *rec, struct err *e)
 		r = fail(e, errno, "write the state of \"%s\"", rec->id);
 	arena_free(&a);
 	return r;
+}
+
+#define NOTES     "notApplied"
+#define NOTES_MAX 65536
+
+int state_notes_write(int dir, size_t from, struct err *e)
+{
+	char *const *notes;
+	autostr text = {0};
+	autofd fd = -1;
+	size_t n;
+
+	notes = unapplied_list(&n);
+	for (size_t i = from; i < n; i++)
+		str_addf(&text, "%s\n", notes[i]);
+	if (!text.s)
+		return 0;
+	fd = openat(dir, NOTES, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fd_write_all(fd, text.s, text.len) < 0)
+		return fail(e, errno, "write what could not be applied");
+	return 0;
+}
+
+void state_notes_read(struct container *k)
+{
+	autofd fd = openat(k->dir, NOTES, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct err ignored;
+	autofree char *text = fd < 0 ? NULL : fd_read_all(fd, NOTES_MAX, NULL, &ignored);
+	char *rest = text, *line;
+	size_t n = k->rec->n_not_applied, max = n + 1;
+	char **v;
+
+	if (!text)
+		return;
+	for (const char *c = text; *c; c++)
+		max += *c == '\n';
+	v = arena_array(&k->arena, max, sizeof *v);
+	for (size_t i = 0; i < n; i++)
+		v[i] = k->rec->not_applied[i];
+	while (rest && (line = strsep(&rest, "\n")))
+		if (*line)
+			v[n++] = arena_strdup(&k->arena, line);
+	k->rec->not_applied = v;
+	k->rec->n_not_applied = n;
 }
 
 int state_set_init(int dir, const struct proc_id *init, struct err *e)

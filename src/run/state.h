@@ -5,6 +5,7 @@
  *   init         a link whose text is "PID STARTTIME": made in one call once init exists
  *   start        a socket on which a created container's init listens for `start`
  *   seccomp      the compiled filter, for exec
+ *   notApplied   lines that came after state.json: what could not be applied (if anything)
  *   exit.json    what is known of the end (exit record)
  *
  * A lock is flock(2) on the directory: it dies with its holder. */
@@ -49,6 +50,10 @@ int state_root_open(const struct davit_context *c, bool make, struct err *e);
 int state_reserve(int root, const char *id, struct err *e);
 /* Writes the record; once. */
 int state_write(int dir, const struct rec_record *rec, struct err *e);
+/* Adds what could not be applied (base/unapplied.h), from note number `from` on, a line each. */
+int state_notes_write(int dir, size_t from, struct err *e);
+/* Adds those lines to the notes of the record. */
+void state_notes_read(struct container *k);
 /* Tells who init is; once. */
 int state_set_init(int dir, const struct proc_id *init, struct err *e);
 /* Removes all files of the directory and the directory. */

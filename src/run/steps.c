@@ -109,6 +109,11 @@ static bool moves_net(const struct plan *p)
 	return p->config->linux && p->config->linux->net_devices.n;
 }
 
+static bool has_rdt(const struct plan *p)
+{
+	return p->rdt.rdt.root != NULL;
+}
+
 static bool new_cgroup_ns(const struct plan *p)
 {
 	return p->ns.new_flags & CLONE_NEWCGROUP;
@@ -183,6 +188,7 @@ const struct step create_steps[] = {
 	{"ns-new",                 INIT_HOST, NULL,                   is_staged,              spawn_from_stage,           NULL},
 	{"ns-known",               RUNTIME,   "ns-new",               is_staged,              row_barrier,                NULL},
 	{"state-init",             RUNTIME,   NULL,                   NULL,                   row_state_init,             NULL},
+	{"rdt",                    RUNTIME,   NULL,                   has_rdt,                row_rdt,                    undo_rdt},
 	{"oom-score",              RUNTIME,   NULL,                   has_oom_score,          row_oom_score,              NULL},
 	{"net-move",               RUNTIME,   NULL,                   moves_net,              row_net_move,               undo_net_move},
 	{"cgroup-enter",           RUNTIME,   NULL,                   NULL,                   row_cgroup_enter,           undo_cgroup},

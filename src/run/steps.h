@@ -32,6 +32,9 @@ int steps_walk(struct ctx *c, struct err *e);
 /* The same from the row that follows the one called name (a process cloned there goes on). */
 int steps_walk_after(struct ctx *c, const char *name, struct err *e);
 
+/* Sends a note of init (base/unapplied.h) to the runtime; arg is the ctx. */
+void steps_note(const char *text, void *arg);
+
 /* Takes messages until init's end of the channel closes: 0, or -1 when init failed. */
 int steps_peer_drain(struct ctx *c, struct err *e);
 

@@ -19,8 +19,11 @@ int davit_update(const struct davit_context *c, const char *id, const char *reso
 	TRY(container_open(c, id, STATE_LOCK, &k, e));
 	if (container_status(&k) == DAVIT_STOPPED)
 		return fail(e, 0, "container not running: \"%s\" is stopped", id);
-	if (l3_cache_schema || mem_bw_schema)
-		return fail(e, 0, "cache and memory bandwidth allocation is not supported yet");
+	if (l3_cache_schema || mem_bw_schema) {
+		struct rdt rdt = container_rdt(k.rec);
+
+		TRY(rdt_update(&rdt, l3_cache_schema, mem_bw_schema, e));
+	}
 	r = arena_new(&k.arena, struct oci_resources);
 	if (oci_read(&ocispec_schema, OCI_RESOURCES, resources, strlen(resources), &k.arena, r,
 	             &oe) < 0) {
