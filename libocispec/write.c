@@ -78,7 +78,7 @@ static void writer_add_quoted(struct writer *w, const char *s)
 		const unsigned char *at = (const unsigned char *)s + i;
 		bool special = *at < ' ' || *at == '"' || *at == '\\' || *at == 0x7f;
 
-		step = utf8_length(at, n - i);
+		step = !special && *at < 0x7f ? 1 : utf8_length(at, n - i);
 		if (!special && step)
 			continue;
 		writer_add(w, s + start, i - start);

@@ -107,8 +107,9 @@ struct davit_state {
 	char *created; /* RFC 3339, UTC */
 	pid_t pid;     /* 0 when stopped */
 	enum davit_status status;
-	char *json;         /* the state object of the specification with our extra ones, pretty */
-	char *json_compact; /* the same in one line */
+	char *json;         /* of davit_state: the state object of the specification with our extra
+	                     * properties */
+	char *json_compact; /* of davit_list: the same in one line */
 };
 int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
                 struct err *e);

@@ -194,6 +194,25 @@ char *cgroup_record(const struct cgroup *cg)
 	return str_steal(&out);
 }
 
+/* Takes plain characters, or one that is written as "%" and two digits; returns the rest. */
+static const char *token_part(const char *s, struct str *out)
+{
+	size_t plain = strcspn(s, " %");
+	char digits[3] = {0};
+	unsigned long byte = 0;
+
+	if (!plain && isxdigit((unsigned char)s[1]) && isxdigit((unsigned char)s[2])) {
+		memcpy(digits, s + 1, 2);
+		byte = strtoul(digits, NULL, 16);
+	}
+	if (byte) {
+		str_addc(out, (char)byte);
+		return s + 3;
+	}
+	str_addn(out, s, plain ? plain : 1);
+	return s + (plain ? plain : 1);
+}
+
 /* Takes the next token, decoded; NULL at the end. "-" becomes "". The caller frees. */
 static char *token_next(const char **p)
 {
@@ -207,22 +226,8 @@ static char *token_next(const char **p)
 	if (s[0] == '-' && (s[1] == ' ' || s[1] == '\0'))
 		s++;
 	else
-		for (; *s && *s != ' '; s++) {
-			char digits[3] = {0};
-			unsigned long byte = 0;
-
-			if (*s == '%' && isxdigit((unsigned char)s[1]) &&
-			    isxdigit((unsigned char)s[2])) {
-				memcpy(digits, s + 1, 2);
-				byte = strtoul(digits, NULL, 16);
-			}
-			if (byte) {
-				str_addc(&out, (char)byte);
-				s += 2;
-			} else {
-				str_addc(&out, *s);
-			}
-		}
+		while (*s && *s != ' ')
+			s = token_part(s, &out);
 	*p = s;
 	return str_steal(&out);
 }

@@ -281,7 +281,7 @@ int davit_delete(const struct davit_context *c, const char *id, unsigned flags, 
 
 /* ---- state, list, ps */
 
-static int state_fill(struct container *k, struct davit_state *out)
+static int state_fill(struct container *k, bool pretty, struct davit_state *out)
 {
 	enum davit_status s = container_full_status(k);
 	pid_t pid = s == DAVIT_STOPPED || s == DAVIT_CREATING ? 0 : k->init.pid;
@@ -297,9 +297,9 @@ static int state_fill(struct container *k, struct davit_state *out)
 		.created = xstrdup(k->rec->created),
 		.pid = pid,
 		.status = s,
-		.json = xstrdup(state_full_json(k->rec, pid, name, x, true, &k->arena)),
-		.json_compact = xstrdup(state_full_json(k->rec, pid, name, x, false, &k->arena)),
 	};
+	*(pretty ? &out->json : &out->json_compact) =
+		xstrdup(state_full_json(k->rec, pid, name, x, pretty, &k->arena));
 	return 0;
 }
 
@@ -309,7 +309,7 @@ int davit_state(const struct davit_context *c, const char *id, struct davit_stat
 	autocontainer k = CONTAINER_NONE;
 
 	TRY(container_open(c, id, STATE_LOOK, &k, e));
-	return state_fill(&k, out);
+	return state_fill(&k, true, out);
 }
 
 void davit_state_free(struct davit_state *s)
@@ -362,7 +362,7 @@ int davit_list(const struct davit_context *c, struct davit_state **out, size_t *
 			cap = cap ? cap * 2 : 16;
 			*out = xrealloc(*out, cap, sizeof **out);
 		}
-		state_fill(&k, &(*out)[(*n)++]);
+		state_fill(&k, false, &(*out)[(*n)++]);
 	}
 	if (*n)
 		qsort(*out, *n, sizeof **out, state_compare);
