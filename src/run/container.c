@@ -218,7 +218,9 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	TRY(container_open(c, id, 0, &k, e));
 	TRY(container_cgroup(&k, &cg, e));
 	if ((flags & DAVIT_KILL_ALL) && cg.n) {
-		if (k.pidfd >= 0 && proc_signal(k.pidfd, sig) < 0 && errno != ESRCH)
+		/* init first, should it have left the group; another signal would reach it twice */
+		if (sig == SIGKILL && k.pidfd >= 0 && proc_signal(k.pidfd, sig) < 0 &&
+		    errno != ESRCH)
 			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
 		return cgroup_kill(&cg, sig, e);
 	}
@@ -229,11 +231,13 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	}
 	if (sig != SIGKILL || !cg.n)
 		return 0;
-	kill_record(&k, &cg);
 	/* without a pid namespace of its own init's end does not end the others */
 	if (!has_own_pid_ns(k.rec))
-		return cgroup_kill(&cg, SIGKILL, e);
-	return cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1 ? cgroup_thaw(&cg, e) : 0;
+		TRY(cgroup_kill(&cg, SIGKILL, e));
+	else if (cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1)
+		TRY(cgroup_thaw(&cg, e));
+	kill_record(&k, &cg);
+	return 0;
 }
 
 static int delete_broken(struct container *k, struct err *e)

@@ -43,6 +43,17 @@ def signal_waits():
         assert status(b) == "running"
 
 
+@test("kill --all sends each process one signal")
+def kill_all():
+    with Bundle() as b:
+        b.up()
+        b.kill("--all", "USR1")
+        b.wait_output("signal=10")
+        b.kill("USR2")
+        b.wait_output("signal=12")
+        assert b.output().count("signal=10") == 1, b.output()
+
+
 @test("SIGKILL ends a paused container, with and without --all")
 def kill_paused():
     for args in (["KILL"], ["--all", "KILL"]):
