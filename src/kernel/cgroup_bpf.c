@@ -157,7 +157,7 @@ static int program_load(const struct bpf_insn *insns, size_t n)
 /* The program that davit attached to the group before, as a descriptor; -1 if there is none. */
 static int program_find(int group)
 {
-	unsigned ids[PROGS_MAX];
+	unsigned ids[PROGS_MAX] = {0};
 	union bpf_attr attr;
 
 	memset(&attr, 0, sizeof(attr));

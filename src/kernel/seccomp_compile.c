@@ -496,7 +496,7 @@ static int arch_emit(struct compiler *c, const struct seccomp_arch *a, struct bp
 
 static int program_emit(struct compiler *c, struct err *e)
 {
-	struct bpf_to at[ARCHS_MAX], next = bpf_action(BAD_ARCH);
+	struct bpf_to at[ARCHS_MAX] = {0}, next = bpf_action(BAD_ARCH);
 	const struct seccomp_arch *shared =
 		c->archs[0]->token == SCMP_ARCH_X86_64 ? c->archs[0] : NULL;
 

@@ -124,7 +124,7 @@ static void relay_type_eof(struct term_relay *r)
 
 	if (tcgetattr(r->master, &t) < 0 || !(t.c_lflag & ICANON))
 		return;
-	for (int i = 0; i <= r->in_line; i++)
+	for (int i = r->in_line ? 2 : 1; i > 0; i--)
 		b->data[b->start + b->len++] = (char)t.c_cc[VEOF];
 }
 
