@@ -19,6 +19,13 @@
 
 #if defined(__LP64__) && (defined(__x86_64__) || defined(__aarch64__))
 
+#if __has_attribute(no_stack_protector)
+#define BARE __attribute__((no_stack_protector))
+#else /* an older compiler: main does it all */
+#define BARE
+#define ENTRY_IDLE
+#endif
+
 #ifdef __x86_64__
 __asm__(".pushsection .text\n"
         ".globl davit_entry\n"
@@ -35,7 +42,7 @@ __asm__(".pushsection .text\n"
         "	jmp	_start\n"
         ".popsection");
 
-static inline long bare_call(long number, long a, long b, long c, long d, long e)
+BARE static inline long bare_call(long number, long a, long b, long c, long d, long e)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;
@@ -60,7 +67,7 @@ __asm__(".pushsection .text\n"
         "	b	_start\n"
         ".popsection");
 
-static inline long bare_call(long number, long a, long b, long c, long d, long e)
+BARE static inline long bare_call(long number, long a, long b, long c, long d, long e)
 {
 	register long x8 __asm__("x8") = number;
 	register long x0 __asm__("x0") = a;
@@ -78,7 +85,7 @@ static inline long bare_call(long number, long a, long b, long c, long d, long e
 #endif
 
 /* Whether one of the arguments is the name of such a command. One too many does no harm. */
-static bool enters(char *const *argv)
+BARE static bool enters(char *const *argv)
 {
 	static const char names[] = "run\0create\0exec\0restore\0";
 
@@ -97,7 +104,7 @@ static bool enters(char *const *argv)
 	return false;
 }
 
-static bool is_secure(const Elf64_auxv_t *aux)
+BARE static bool is_secure(const Elf64_auxv_t *aux)
 {
 	for (; aux->a_type != AT_NULL; aux++)
 		if (aux->a_type == AT_SECURE)
@@ -107,7 +114,13 @@ static bool is_secure(const Elf64_auxv_t *aux)
 
 void entry_protect(char **stack);
 
-__attribute__((used, no_stack_protector)) void entry_protect(char **stack)
+#ifdef ENTRY_IDLE
+__attribute__((used)) void entry_protect(char **stack)
+{
+	(void)stack;
+}
+#else
+__attribute__((used)) BARE void entry_protect(char **stack)
 {
 	static const char self[] = "/proc/self/exe", empty[] = "";
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -115,8 +128,6 @@ __attribute__((used, no_stack_protector)) void entry_protect(char **stack)
 	char **argv = stack + 1, **envp = argv, **end;
 	long fd;
 
-	if (!__has_attribute(no_stack_protector))
-		return;
 	while (*envp++)
 		;
 	for (end = envp; *end; end++)
@@ -139,4 +150,5 @@ __attribute__((used, no_stack_protector)) void entry_protect(char **stack)
 		                AT_EMPTY_PATH);
 	(void)bare_call(__NR_close, fd, 0, 0, 0, 0);
 }
+#endif
 #endif
