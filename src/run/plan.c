@@ -155,8 +155,9 @@ bool plan_is_rootless(const struct davit_context *c)
 		return c->rootless == DAVIT_TRUE;
 	if (geteuid() != 0)
 		return true;
+	/* in doubt no failure is tolerated */
 	if (readlink("/proc/self/ns/user", text, sizeof text - 1) < 0)
-		return true;
+		return false;
 	return strcmp(text, INIT_USER_NS) != 0;
 }
 

@@ -44,6 +44,11 @@ static void row_passed(struct ctx *c, const struct chan_msg *m, int *fd)
 	c->passed |= UINT64_C(1) << m->step;
 }
 
+static const char *peer_name(const struct ctx *c)
+{
+	return c->self == RUNTIME ? "init" : "the runtime";
+}
+
 /* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
 static int peer_message(struct ctx *c, struct err *e)
 {
@@ -55,10 +60,13 @@ static int peer_message(struct ctx *c, struct err *e)
 	/* what an ended stage has sent is there; init keeps the channel open */
 	if (c->stage_ended && poll(&p, 1, 0) == 0)
 		return spawn_init_died(c, "ns-new", e);
+	/* a peer that went without having read all makes one ECONNRESET; what it sent comes then */
 	do
 		r = chan_recv(c->chan, &m, &fd);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0)
+	while (r < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (r < 0)
+		return fail(e, errno, "receive from %s", peer_name(c));
+	if (r == 0)
 		return 0;
 	switch (m.kind) {
 	case CHAN_PASS:
@@ -106,6 +114,22 @@ static int step_wait(struct ctx *c, const struct step *s, struct err *e)
 	return 0;
 }
 
+/* The peer is gone: init said why before it went. */
+static int announce_failed(struct ctx *c, const char *row, struct err *e)
+{
+	struct err peer = {0};
+
+	if (errno != EPIPE && errno != ECONNRESET)
+		return fail(e, errno, "send to %s", peer_name(c));
+	if (c->self != RUNTIME)
+		return fail(e, 0, "the runtime is gone");
+	if (steps_peer_drain(c, &peer) < 0) {
+		*e = peer;
+		return -1;
+	}
+	return spawn_init_died(c, row, e);
+}
+
 static int step_announce(struct ctx *c, int i, struct err *e)
 {
 	const struct step *s = &c->table[i];
@@ -117,18 +141,7 @@ static int step_announce(struct ctx *c, int i, struct err *e)
 		          step_wanted(t, c->plan);
 	if (!awaited || c->chan < 0)
 		return 0;
-	if (chan_send(c->chan, &m, -1) < 0) {
-		struct err peer = {0};
-
-		/* init said why it went before it went */
-		if (c->self == RUNTIME && steps_peer_drain(c, &peer) < 0) {
-			*e = peer;
-			return -1;
-		}
-		return c->self == RUNTIME ? spawn_init_died(c, s->name, e)
-		                          : fail(e, errno, "the runtime is gone");
-	}
-	return 0;
+	return chan_send(c->chan, &m, -1) < 0 ? announce_failed(c, s->name, e) : 0;
 }
 
 static int64_t clock_us(void)

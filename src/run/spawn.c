@@ -269,11 +269,13 @@ int spawn_init_died(struct ctx *c, const char *before, struct err *e)
 {
 	int status = 0;
 
-	if (c->exited)
+	if (c->exited) {
 		status = c->status;
-	else
+	} else {
+		kill(c->init.pid, SIGKILL); /* it is ending: this changes its status no more */
 		while (waitpid(c->init.pid, &status, 0) < 0 && errno == EINTR)
 			;
+	}
 	c->status = status;
 	c->exited = true;
 	return spawn_died(&c->cgroup, status, before, e);

@@ -142,16 +142,19 @@ static bool is_unmade(int dir, size_t record_len)
 	       errno == ENOENT;
 }
 
-/* The same of a directory that was found; what may be in it is removed. */
-static bool unmade_clear(int dir)
+/* The same of a directory that was found; what may be in it is removed. -1 with errno, EEXIST if
+ * there is a container. */
+static int unmade_clear(int dir)
 {
-	struct stat st;
+	struct stat st = {0};
+	bool recorded = fstatat(dir, "state.json", &st, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (fstatat(dir, "state.json", &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT && is_unmade(dir, 0);
-	if (!S_ISREG(st.st_mode) || !is_unmade(dir, (size_t)st.st_size))
-		return false;
-	return unlinkat(dir, "state.json", 0) == 0;
+	if (!recorded && errno != ENOENT)
+		return -1;
+	errno = EEXIST; /* what a successful look leaves */
+	if ((recorded && !S_ISREG(st.st_mode)) || !is_unmade(dir, (size_t)st.st_size))
+		return -1;
+	return recorded ? unlinkat(dir, "state.json", 0) : 0;
 }
 
 static int state_dir_lock(int root, const char *id, bool made, struct err *e)
@@ -179,9 +182,14 @@ int state_reserve(int root, const char *id, struct err *e)
 	if (dir < 0)
 		return -1;
 	/* somebody else may have taken over an unlocked new directory, or removed it */
-	if (!unmade_clear(dir))
+	if (unmade_clear(dir) == 0)
+		return take_fd(&dir);
+	if (errno == EEXIST)
 		return fail(e, 0, "container \"%s\" already exists", id);
-	return take_fd(&dir);
+	fail(e, errno, "look at the state directory of \"%s\"", id);
+	if (made)
+		unlinkat(root, id, AT_REMOVEDIR);
+	return -1;
 }
 
 int state_write(int dir, const struct rec_record *rec, struct err *e)
