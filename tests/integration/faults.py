@@ -148,7 +148,7 @@ class Faults:
             try:
                 one(n)
             except AssertionError as e:
-                bad.append(f"call {n}: {e}")
+                bad.append(f"call {n}: {e}"[:1500])
                 run_davit("delete", "--force", self.b.id)
                 with contextlib.suppress(AssertionError):
                     self.clean()

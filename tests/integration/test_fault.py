@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One system call of create or run fails: either the container has every protection, or there is one
+line of error and nothing is left.
+
+DAVIT_STRESS=1 tries every call with every error instead of some of them."""
+from faults import *
+
+ERRORS = ["ENOMEM", "ENOSPC", "EMFILE", "EINTR", "EIO", "EPERM", "ENOSYS", "EAGAIN"]
+WANT = 48
+LIMIT = 7200 if STRESS else 60
+
+# They have no such errors (brk answers with an address), or are the C library's before main().
+SURE = {"brk", "exit", "exit_group", "rt_sigreturn", "arch_prctl", "getuid", "geteuid", "getgid", "getegid",
+        "getpid", "getppid", "gettid", "umask", "set_tid_address", "rseq", "set_robust_list"}
+
+PROBE = "status + ns + mounts + rlimits + uts + fds + keyring + oom + sched + env + syscall sync + " \
+        "cat /proc/sys/net/ipv4/ip_forward + stat /dev/null"
+CONF = merge(FULL, {"process": {
+    "args": ["/init"] + PROBE.split(),
+    "user": {"uid": 1000, "gid": 1000, "additionalGids": [7], "umask": 0o27},
+    "capabilities": capsets(CAPS, CAPS, CAPS)}})
+
+
+def protections(b, text):
+    """What the payload saw of itself, without what differs between two containers."""
+    facts, result = Facts(text), []
+    for key, values in facts.values.items():
+        for value in values:
+            if key.startswith("ns_"):
+                value = value == os.readlink("/proc/self/ns/" + key[3:])
+            elif key == "mount":
+                left, _, right = value.partition(" - ")
+                f = left.split()
+                if f[3] == "/null":  # a masked file: which mount the device comes from is all the same
+                    f[5] = ""
+                flags = [o for o in f[5].split(",") if o in ("ro", "nosuid", "nodev", "noexec")]
+                tags = [t.split(":")[0] for t in f[6:] if not t.startswith("master")]
+                value = (f[3].replace(b.id, ""), f[4], flags, tags, right.split()[0] if f[5] else "")
+            elif key == "fd":
+                value = value.split()[0]
+            elif key == "keyring":
+                continue
+            elif key == "keyring_desc":
+                value = value.rpartition(";")[2]
+            elif key.startswith("stat:"):
+                value = value.partition(" ino=")[0]
+            result.append((key, str(value)))
+    return result
+
+
+def limits(f, pid):
+    """The groups of init, and their limits."""
+    result = []
+    for h in f.hierarchies:
+        group = f"{h}/davit/{f.b.id}"
+        result.append((h, str(pid) in read(group + "/cgroup.procs").split()
+                       if os.path.isdir(group) else None))
+    for name, controller in (("pids.max", "pids"), ("devices.list", "devices"), ("memory.max", "memory"),
+                             ("memory.limit_in_bytes", "memory"), ("cpuset.cpus", "cpuset")):
+        with contextlib.suppress(Skip, OSError):
+            result.append((name, read(cgroup_dir("davit/" + f.b.id, controller) + "/" + name)))
+    return result
+
+
+def same(facts, wanted, what):
+    missing = [x for x in wanted if x not in facts]
+    added = [x for x in facts if x not in wanted]
+    assert not missing and not added, f"{what}: lost {missing}, got {added}"
+
+
+class Errors(Faults):
+    def __init__(self, b, verb, child):
+        super().__init__(b)
+        self.verb, self.child, self.argv = verb, child, self.command(verb)
+        result, calls, _ = self.trace(self.argv, 0, 0, child)
+        assert result.rc == 0, result
+        self.wanted = self.succeeded(result)
+        calls = [self.names.get(c, str(c)) for c in calls]
+        # execve of the payload is the last that is ours
+        last = max((i for i, c in enumerate(calls) if c.startswith("execve")), default=len(calls))
+        calls = calls[:last + 1] if child else calls
+        pairs = [(n + 1, e) for n, c in enumerate(calls) if c not in SURE for e in ERRORS]
+        self.total = len(pairs)
+        if not STRESS:
+            # another error each time
+            step = len(pairs) / WANT
+            pairs = sorted({pairs[int(i * step)] for i in range(WANT)})
+        self.pairs = pairs
+
+    def succeeded(self, result):
+        """Looks at the container, and takes it away."""
+        limit = []
+        if self.verb == "create":
+            limit = limits(self, self.b.pid())
+            start = run_davit("start", self.b.id)
+            assert start.rc == 0, start
+            self.b.wait_stopped()
+            run_davit("delete", "--force", self.b.id, check=True)
+        facts = protections(self.b, read(self.b.stdout))
+        assert facts, result
+        self.clean()
+        return facts + limit
+
+    def one(self, pair):
+        n, error = pair
+        result, calls, hit = self.trace(self.argv, n, getattr(errno, error), self.child)
+        what = f"{error} from {self.name(calls)}"
+        assert result.rc != 124, f"{what}: hangs"
+        assert result.rc < 128, f"{what}: crashes: {result}"
+        if result.rc == 0:
+            try:
+                same(self.succeeded(result), self.wanted, what)
+            except AssertionError as e:
+                raise AssertionError(f"{what}: {e}") from None
+            return
+        lines = [line for line in result.err.splitlines() if "ignoring" not in line]
+        assert len(lines) == 1 or self.name(calls) in ("write", "writev"), f"{what}: {result}"
+        assert "EOF" not in result.err, f"{what}: {result}"
+        try:
+            self.clean(3)
+        except AssertionError as e:
+            # when removing itself fails, the error says so, and the next delete succeeds
+            removing = self.name(calls) in ("rmdir", "unlinkat") and "remove" in result.err
+            r = run_davit("delete", "--force", self.b.id)
+            if not removing or r.rc:
+                raise AssertionError(f"{what}: {e}: {result}") from None
+            self.clean()
+
+
+def sweep(verb, child):
+    with Bundle(CONF) as b:
+        f = Errors(b, verb, child)
+        f.sweep(f.pairs, f.one)
+        print(f"# {verb}, {'init' if child else 'runtime'}: {len(f.pairs)} of {f.total}", flush=True)
+
+
+@test("a system call of create fails", limit=LIMIT)
+def create():
+    sweep("create", 0)
+
+
+@test("a system call of init fails in create", limit=LIMIT)
+def create_init():
+    sweep("create", 1)
+
+
+@test("a system call of run fails", limit=LIMIT)
+def run():
+    sweep("run", 0)
+
+
+@test("a system call of init fails in run", limit=LIMIT)
+def run_init():
+    sweep("run", 1)
+
+
+main()
