@@ -321,23 +321,22 @@ static int record_read(struct container *k, struct err *e)
 {
 	struct oci_error oe;
 	struct rec_record *rec;
-	size_t len;
+	size_t len = 0;
 	autofd fd = openat(k->dir, "state.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	autofree char *text = NULL;
 	int errnum = errno;
-	struct stat st;
 
-	if (fd < 0 ? errnum == ENOENT && is_unmade(k->dir, 0)
-	           : fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	                     is_unmade(k->dir, (size_t)st.st_size)) {
+	if (fd >= 0) {
+		text = fd_read_all(fd, RECORD_MAX, &len, e);
+		if (!text)
+			return -1;
+	}
+	if ((text || errnum == ENOENT) && is_unmade(k->dir, len)) {
 		k->unmade = true;
 		return fail(e, 0, "container \"%s\" does not exist", k->id);
 	}
 	if (fd < 0)
 		return fail(e, errnum, "open the state of \"%s\"", k->id);
-	text = fd_read_all(fd, RECORD_MAX, &len, e);
-	if (!text)
-		return -1;
 	rec = arena_new(&k->arena, struct rec_record);
 	if (oci_read(&record_schema, REC_RECORD, text, len, &k->arena, rec, &oe) < 0) {
 		fail(e, 0, "the state of \"%s\" is damaged: state.json:%u:%u: %s", k->id, oe.line,
