@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -142,15 +143,34 @@ bool proc_is_alive(const struct proc_id *id)
 	       state != 'Z' && state != 'X';
 }
 
-/* For a descriptor of /proc/PID: the number is read through it, so the process was there an
- * instant ago; the rest of the window cannot be closed without pidfd_send_signal(2) (5.1). */
+/* The text that begins with the number of a pidfd's process: proc_pid_fdinfo(5). -1 is a process
+ * that has been reaped. */
+static int pidfd_number(int pidfd, char *text, size_t size)
+{
+	char path[40], info[512] = "", *line;
+	autofd fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	fd = fd_try_open(AT_FDCWD, path, O_RDONLY);
+	if (fd < 0 || read(fd, info, sizeof(info) - 1) < 0)
+		return -1;
+	line = strstr(info, "\nPid:\t");
+	snprintf(text, size, "%s", line ? line + 6 : "");
+	return 0;
+}
+
+/* The number is read through the descriptor, so the process was there an instant ago; the rest of
+ * the window cannot be closed without pidfd_send_signal(2) (5.1). */
 static int proc_signal_fallback(int fd, int sig)
 {
 	autofd stat = fd_try_open(fd, "stat", O_RDONLY);
 	char text[24] = "";
 	uint64_t pid;
 
-	if (stat < 0 || read(stat, text, sizeof(text) - 1) < 0)
+	if (stat < 0 && errno != ENOTDIR)
+		return -1;
+	if (stat < 0 ? pidfd_number(fd, text, sizeof(text)) < 0
+	             : read(stat, text, sizeof(text) - 1) < 0)
 		return -1;
 	text[strspn(text, "0123456789")] = '\0';
 	if (str_to_u64(text, &pid) < 0 || pid == 0) {
@@ -162,18 +182,10 @@ static int proc_signal_fallback(int fd, int sig)
 
 int proc_signal(int pidfd, int sig)
 {
-	int saved;
-
 	if (sys_pidfd_send_signal(pidfd, sig) == 0)
 		return 0;
-	if (errno != ENOSYS && errno != EPERM)
-		return -1;
-	saved = errno;
-	if (proc_signal_fallback(pidfd, sig) == 0)
-		return 0;
-	if (errno == ENOTDIR || errno == ENOENT) /* it was a pidfd, the refusal is real */
-		errno = saved;
-	return -1;
+	/* a filter refuses with EPERM too; where the refusal is real, kill(2) repeats it */
+	return errno == ENOSYS || errno == EPERM ? proc_signal_fallback(pidfd, sig) : -1;
 }
 
 /* Polls a descriptor of /proc/PID, which cannot tell by itself. */
@@ -198,6 +210,7 @@ int proc_wait_gone(int pidfd, int timeout_ms)
 {
 	int64_t deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	struct stat st;
 
 	for (;;) {
 		int n = poll(&p, 1, timeout_ms);
@@ -207,7 +220,7 @@ int proc_wait_gone(int pidfd, int timeout_ms)
 			return -1;
 		}
 		/* a directory is always ready */
-		if (n > 0 && faccessat(pidfd, "stat", F_OK, 0) == 0)
+		if (n > 0 && fstatat(pidfd, "stat", &st, 0) == 0)
 			return proc_wait_fallback(pidfd, deadline);
 		if (n >= 0)
 			return n;

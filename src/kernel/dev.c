@@ -165,8 +165,10 @@ static int node_existing(const struct node *n, bool is_default, struct err *e)
 static int node_make(const struct node *n, const struct rootfs_plan *p, bool is_default,
                      struct err *e)
 {
+	struct stat st;
+
 	if (p->userns && !S_ISFIFO(n->mode)) {
-		if (faccessat(n->dir, n->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (fstatat(n->dir, n->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return node_existing(n, is_default, e);
 		return node_bind_new(n, e);
 	}

@@ -60,8 +60,9 @@ int notify_bind(int dir, struct err *e)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	autofd sock = -1;
+	struct stat st;
 
-	if (faccessat(dir, DIRECTORY, F_OK, 0) < 0)
+	if (fstatat(dir, DIRECTORY, &st, 0) < 0)
 		return fail(e, errno, "the container has no notification socket");
 	snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/" DIRECTORY "/notify.sock",
 	         dir);

@@ -138,7 +138,9 @@ int state_root_open(const struct davit_context *c, bool make, struct err *e)
  * not written, or was removed, which comes after. */
 static bool is_unmade(int dir, size_t record_len)
 {
-	return record_len == 0 && faccessat(dir, "init", F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	struct stat st;
+
+	return record_len == 0 && fstatat(dir, "init", &st, AT_SYMLINK_NOFOLLOW) < 0 &&
 	       errno == ENOENT;
 }
 
@@ -463,17 +465,18 @@ void container_close(struct container *k)
 enum davit_status container_status(const struct container *k)
 {
 	autofd sock = -1;
+	struct stat st;
 
 	if (k->init.pid == 0)
 		return flock(k->dir, LOCK_EX | LOCK_NB) < 0 ? DAVIT_CREATING : DAVIT_STOPPED;
 	if (!k->alive)
 		return DAVIT_STOPPED;
-	if (faccessat(k->dir, "start", F_OK, 0) == 0) {
+	if (fstatat(k->dir, "start", &st, 0) == 0) {
 		sock = state_start_connect(k->dir);
 		if (sock >= 0 || errno == EAGAIN)
 			return DAVIT_CREATED;
 	}
-	return faccessat(k->dir, STARTING, F_OK, 0) == 0 ? DAVIT_CREATING : DAVIT_RUNNING;
+	return fstatat(k->dir, STARTING, &st, 0) == 0 ? DAVIT_CREATING : DAVIT_RUNNING;
 }
 
 /* ---- the state as JSON */

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A whole life on kernels, and below filters, without newer system calls: each is refused in turn.
+
+test_fallback.py compares what containers look like; `make check-old` runs all other files so."""
+from davit import *
+
+CALLS = ["pidfd_send_signal", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
+         "pidfd_open", "clone3", "close_range", "openat2", "pidfd_getfd", "faccessat2", "mount_setattr",
+         "open_tree_attr", "statmount"]
+ERRORS = ["ENOSYS", "EPERM"]
+
+
+def deny_path():
+    """The program built from deny.c."""
+    path = os.path.join(os.path.dirname(os.environ.get("DAVIT_INIT", "")) or "/nonexistent", "deny")
+    if os.path.exists(path):
+        return path
+    path = os.path.join(work, "deny")
+    if not os.path.exists(path):
+        subprocess.run([os.environ.get("CC", "gcc"), "-O1", "-static", "-o", path, os.path.join(HERE, "deny.c")],
+                       check=True, timeout=60)
+    return path
+
+
+class Old:
+    """run(): davit without some calls."""
+
+    def __init__(self, error, calls):
+        self.prefix = [deny_path(), error, calls]
+        self.what = f"without {calls}, {error}"
+
+    def run(self, *args, check=True, **kw):
+        result = run_command(self.prefix + command(*args), **kw)
+        assert not check or result.rc == 0, f"{self.what}: {result}"
+        return result
+
+
+def life(error, calls, over=None):
+    """create, start, exec, pause, resume, ps, update, kill, delete; then run."""
+    old = Old(error, calls)
+    with Bundle(over) as b:
+        if over and "uidMappings" in over["linux"]:
+            b.owned(100000)
+        b.file("/etc/secret", "x")
+        b.save(command_args("read", "/etc/secret", "+", "pause"),
+               {"linux": {"maskedPaths": ["/etc/secret", "/proc/kcore"]}})
+        with open(b.stdout, "ab") as out, open(b.stderr, "wb+") as err:
+            old.run("create", "--bundle", b.dir, "--pid-file", b.dir + "/pid", b.id, stdout=out, stderr=err,
+                    check=False)
+        assert os.path.lexists(os.path.join(root, b.id)), f"{old.what}: {read(b.stderr)}"
+        assert read(b.dir + "/pid") == str(b.pid()), old.what
+        old.run("start", b.id)
+        b.wait_output("ready=1")
+        assert b.facts()["read:/etc/secret"] in ("", "EACCES"), (old.what, b.output())
+        facts = Facts(old.run("exec", b.id, "/init", "status", "+", "fds", "+", "ns").out)
+        assert facts["ns_mnt"] == os.readlink(f"/proc/{b.pid()}/ns/mnt"), (old.what, facts.text)
+        assert old.run("exec", b.id, "/init", "exit", "7", check=False).rc == 7, old.what
+        old.run("pause", b.id)
+        assert json.loads(old.run("state", b.id).out)["status"] == "paused", old.what
+        old.run("resume", b.id)
+        assert b.id in old.run("list", "-q").out, old.what
+        assert str(b.pid()) in old.run("ps", b.id).out, old.what
+        old.run("kill", b.id, "KILL")
+        b.wait_stopped()
+        old.run("delete", b.id)
+        b.nothing_left()
+        b.save(command_args("exit", "5"))
+        assert old.run("run", "--bundle", b.dir, b.id, check=False).rc == 5, old.what
+        old.run("create", "--bundle", b.dir, b.id)
+        old.run("delete", "--force", b.id)
+        b.nothing_left()
+
+
+MAPS = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+USERNS = {"linux": {"namespaces": namespaces(*NAMESPACES, "user", "cgroup"), "uidMappings": MAPS,
+                    "gidMappings": MAPS}}
+
+
+@test("each call missing: a container lives from create to delete", limit=180)
+def each_missing():
+    for call in CALLS:
+        life("ENOSYS", call)
+
+
+@test("each call forbidden: the same", limit=180)
+def each_forbidden():
+    for call in CALLS:
+        life("EPERM", call)
+
+
+@test("all of them missing or forbidden: the same, with a user namespace too")
+def all_gone():
+    for error in ERRORS:
+        life(error, "old")
+        life(error, "old", USERNS)
+
+
+@test("joined namespaces, time offsets and a filter without the newer calls")
+def joined():
+    for error in ERRORS:
+        old = Old(error, "old")
+        with Bundle() as first:
+            first.up()
+            paths = {"network": f"/proc/{first.pid()}/ns/net", "pid": f"/proc/{first.pid()}/ns/pid"}
+            with Bundle({"linux": {"namespaces": namespaces("mount", "ipc", "uts", **paths), "seccomp": {
+                    "defaultAction": "SCMP_ACT_ALLOW",
+                    "syscalls": [{"names": ["sync"], "action": "SCMP_ACT_ERRNO"}]}}}) as b:
+                b.save(command_args("ns", "+", "syscall", "sync"))
+                facts = Facts(old.run("run", "--bundle", b.dir, b.id).out)
+                assert facts["ns_net"] == os.readlink(paths["network"]), (old.what, facts.text)
+                assert facts["ns_pid"] == os.readlink(paths["pid"]), (old.what, facts.text)
+                assert facts["syscall:sync"] == "EPERM", (old.what, facts.text)
+            first.delete("--force")
+        with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "time"),
+                               "timeOffsets": {"monotonic": {"secs": 100000, "nanosecs": 0}}}}) as b:
+            b.save(command_args("clock"))
+            facts = Facts(old.run("run", "--bundle", b.dir, b.id).out)
+            assert abs(int(facts["monotonic"]) - time.monotonic() - 100000) < 30, (old.what, facts.text)
+
+
+main()
