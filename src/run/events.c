@@ -10,7 +10,7 @@
 #include "run/exit.h"
 #include "run/stats_json.h"
 
-#define RECHECK_MS 250 /* where a process cannot be polled, or the host sees no OOM kills */
+#define RECHECK_MS 250 /* where a process cannot be polled */
 
 struct watch {
 	struct container k;
