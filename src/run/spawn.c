@@ -98,8 +98,10 @@ static _Noreturn void init_main(struct ctx *c)
 	log_redirect(init_log, c);
 	unapplied_redirect(steps_note, c);
 	signals_reset();
-	(void)setsid(); /* the stage may be its leader already */
-	steps_walk(c, &e);
+	if (setsid() < 0)
+		fail(&e, errno, "make a session");
+	else
+		steps_walk(c, &e);
 	chan_send_fail(c->chan, &e);
 	_exit(1);
 }
@@ -187,8 +189,7 @@ int spawn_from_stage(struct ctx *c, struct err *e)
 		return spawn_failed(flags, e);
 	if (pid == 0) {
 		c->in_stage = false;
-		(void)setsid();
-		return 0;
+		return setsid() < 0 ? fail(e, errno, "make a session") : 0;
 	}
 	for (m.step = 0; strcmp(c->table[m.step].name, "ns-new") != 0; m.step++)
 		;

@@ -165,7 +165,7 @@ static int state_dir_lock(int root, const char *id, bool made, struct err *e)
 
 	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
 		return take_fd(&dir);
-	if (errno == EWOULDBLOCK || errno == ENOTDIR || errno == ELOOP)
+	if (dir < 0 ? errno == ENOTDIR || errno == ELOOP : errno == EWOULDBLOCK)
 		return fail(e, 0, "container \"%s\" already exists", id);
 	fail(e, errno, "lock the state directory of \"%s\"", id);
 	if (made)
