@@ -192,5 +192,9 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e);
  * systemd: stops the unit and resets its failure. The error names the processes that stay. */
 int cgroup_remove(struct cgroup *cg, int timeout_ms, struct err *e);
 
+/* For a container whose record is lost: the groups that its init is in and that are named after its
+ * id, as cgroup_remove takes them. */
+int cgroup_find(pid_t pid, const char *id, struct cgroup *cg, struct err *e);
+
 /* Path of the container's group relative to the mount, for messages and `state`; "" if none. */
 const char *cgroup_display(const struct cgroup *cg);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -15,6 +16,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "kernel/cgroup_dir.h"
+#include "kernel/cgroup_host.h"
 #include "kernel/cgroup_systemd.h"
 
 #define DEFAULT_PARENT "/davit"
@@ -121,6 +123,47 @@ static int dir_remove(const struct cgroup_dir *d, int64_t deadline, struct err *
 	}
 	parents_remove(d);
 	return 0;
+}
+
+/* Whether a group is the container's by its name: the id, or one that holds an id too long to be
+ * there by chance. */
+static bool is_named_after(const char *group, const char *id)
+{
+	const char *name = strrchr(group, '/');
+
+	return name && (str_eq(name + 1, id) || (strlen(id) >= 8 && strstr(name + 1, id)));
+}
+
+int cgroup_find(pid_t pid, const char *id, struct cgroup *cg, struct err *e)
+{
+	struct cgroup_host h;
+	char file[32];
+	autofree char *text = NULL;
+
+	*cg = (struct cgroup)CGROUP_INIT;
+	(void)snprintf(file, sizeof(file), "/proc/%d/cgroup", pid);
+	TRY(cgroup_host_detect(&h, e));
+	text = file_read(AT_FDCWD, file, 1u << 20, NULL, e);
+	if (text)
+		cgroup_host_parse_own(&h, text);
+	for (size_t i = 0; text && i < h.n; i++) {
+		const struct cgroup_hier *at = &h.v[i];
+
+		if (!at->own || !is_named_after(at->own, id))
+			continue;
+		cg->v[cg->n++] = (struct cgroup_dir){
+			.path = xasprintf("%s%s", at->mount, at->own),
+			.mount_len = (unsigned short)strlen(at->mount),
+			.controllers = xstrdup(at->controllers),
+			.v2 = at->v2,
+			.made = 1,
+			.fd = -1,
+		};
+	}
+	cg->mode = h.mode;
+	cg->manager = CGROUP_MANAGER_CGROUPFS;
+	cgroup_host_free(&h);
+	return text ? 0 : -1;
 }
 
 int cgroup_remove(struct cgroup *cg, int timeout_ms, struct err *e)

@@ -240,10 +240,17 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	return 0;
 }
 
+/* Without a record init still tells what is the container's. */
 static int delete_broken(struct container *k, struct err *e)
 {
+	autocgroup cg = CGROUP_INIT;
+
 	log_debug("removing what is left of \"%s\"", k->id);
-	TRY(container_kill(k, e));
+	if (k->pidfd >= 0) {
+		TRY(cgroup_find(k->init.pid, k->id, &cg, e));
+		TRY(container_kill(k, e));
+		TRY(cgroup_remove(&cg, REMOVE_WAIT_MS, e));
+	}
 	return state_remove(k->root, k->id, k->dir, e);
 }
 

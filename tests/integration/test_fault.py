@@ -32,6 +32,8 @@ def protections(b, text):
             elif key == "mount":
                 left, _, right = value.partition(" - ")
                 f = left.split()
+                if f[4] == "/dev" + f[3]:
+                    continue  # where no node can be made, the host's is bound
                 if f[3] == "/null":  # a masked file: which mount the device comes from is all the same
                     f[5] = ""
                 flags = [o for o in f[5].split(",") if o in ("ro", "nosuid", "nodev", "noexec")]
@@ -64,8 +66,10 @@ def limits(f, pid):
 
 
 def same(facts, wanted, what):
-    missing = [x for x in wanted if x not in facts]
-    added = [x for x in facts if x not in wanted]
+    # a kernel without keyrings has nothing to protect
+    known = lambda x: what != "ENOSYS from keyctl" or x[0] != "keyring_desc"
+    missing = [x for x in wanted if x not in facts and known(x)]
+    added = [x for x in facts if x not in wanted and known(x)]
     assert not missing and not added, f"{what}: lost {missing}, got {added}"
 
 
@@ -122,6 +126,8 @@ class Errors(Faults):
         except AssertionError as e:
             # when removing itself fails, the error says so, and the next delete succeeds
             removing = self.name(calls) in ("rmdir", "unlinkat") and "remove" in result.err
+            # as if somebody else had come first
+            removing |= what == "EAGAIN from flock"
             r = run_davit("delete", "--force", self.b.id)
             if not removing or r.rc:
                 raise AssertionError(f"{what}: {e}: {result}") from None
