@@ -4,6 +4,6 @@
 
 #include "base/err.h"
 
-#define fail(...)    (fail(__VA_ARGS__), -1)
+#define fail(...)        (fail(__VA_ARGS__), -1)
 #define fail_prefix(...) (fail_prefix(__VA_ARGS__), -1)
-#define fail_at(...) (fail_at(__VA_ARGS__), -1)
+#define fail_at(...)     (fail_at(__VA_ARGS__), -1)

@@ -47,6 +47,7 @@ look() {
 	want 'command -v codespell' codespell
 	want 'command -v shellcheck' shellcheck
 	want 'command -v newuidmap' uidmap
+	want 'command -v ps' procps
 	want 'command -v ip' iproute2
 	want 'command -v mandoc' mandoc
 }

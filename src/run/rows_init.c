@@ -160,7 +160,8 @@ int row_rootfs_prepare(struct ctx *c, struct err *e)
 
 int row_mounts(struct ctx *c, struct err *e)
 {
-	return rootfs_mounts(&c->rootfs_plan, &c->rootfs, 0, rootfs_mounts_free(&c->rootfs_plan), e);
+	return rootfs_mounts(&c->rootfs_plan, &c->rootfs, 0, rootfs_mounts_free(&c->rootfs_plan),
+	                     e);
 }
 
 int row_mounts_cgroup(struct ctx *c, struct err *e)

@@ -101,7 +101,8 @@ static int step_wait(struct ctx *c, const struct step *s, struct err *e)
 	int i = step_index(c->table, s->after);
 
 	if (i < 0)
-		return fail(e, 0, "step \"%s\" waits for \"%s\", which is not there", s->name, s->after);
+		return fail(e, 0, "step \"%s\" waits for \"%s\", which is not there", s->name,
+		            s->after);
 	while (!(c->passed & UINT64_C(1) << i)) {
 		int r = peer_message(c, e);
 
