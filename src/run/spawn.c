@@ -59,7 +59,7 @@ static void signal_default(int sig)
 /* Signals the caller ignored or blocked would stay so in the payload. */
 static void signals_reset(void)
 {
-	unsigned long long ignored = 0;
+	unsigned long long ignored = ~0ULL; /* perhaps all, where the kernel does not tell */
 	char text[4096];
 	const char *line;
 	sigset_t none;
@@ -70,7 +70,8 @@ static void signals_reset(void)
 	if (n > 0) {
 		text[n] = '\0';
 		line = strstr(text, "\nSigIgn:");
-		ignored = line ? strtoull(line + 8, NULL, 16) : 0;
+		if (line)
+			ignored = strtoull(line + 8, NULL, 16);
 	}
 	for (int s = 1; s <= 64; s++)
 		if (ignored & 1ULL << (s - 1))
