@@ -39,7 +39,7 @@ struct davit_context {
 };
 
 /* /run/davit for real root (whatever XDG_RUNTIME_DIR says), else $XDG_RUNTIME_DIR/davit, else
- * /run/user/UID/davit. The caller frees. */
+ * /run/user/UID/davit. Root of a user namespace is real if USER is root. The caller frees. */
 char *davit_default_root(void);
 
 /* create, run and restore. Strings stay the caller's. */
