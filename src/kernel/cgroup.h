@@ -128,6 +128,8 @@ char *cgroup_record(const struct cgroup *cg);
 int cgroup_parse(const char *record, struct cgroup *cg, struct err *e);
 /* The same for who only reads: does not ask whether the mount points still are cgroup mounts. */
 int cgroup_peek(const char *record, struct cgroup *cg, struct err *e);
+/* The record of a user's container also names groups that could not be made: forgets these. */
+void cgroup_drop_missing(struct cgroup *cg);
 /* Frees and closes, changes nothing on the host; cg is CGROUP_INIT afterwards. */
 void cgroup_close(struct cgroup *cg);
 #define autocgroup __attribute__((cleanup(cgroup_close))) struct cgroup

@@ -29,6 +29,13 @@ static void dir_drop(struct cgroup *cg, size_t i)
 	memmove(&cg->v[i], &cg->v[i + 1], (cg->n - i) * sizeof(cg->v[0]));
 }
 
+void cgroup_drop_missing(struct cgroup *cg)
+{
+	for (size_t i = cg->rootless ? cg->n : 0; i-- > 0;)
+		if (access(cg->v[i].path, F_OK) < 0 && errno == ENOENT)
+			dir_drop(cg, i);
+}
+
 /* 1: made or adopted, 0: tolerated failure, -1: error. */
 static int create_one(const struct cgroup_plan *p, struct cgroup_dir *d, struct err *e)
 {

@@ -31,7 +31,9 @@ int container_cgroup(const struct container *k, struct cgroup *cg, struct err *e
 {
 	const char *text = k->rec && k->rec->cgroup ? k->rec->cgroup : "";
 
-	return cgroup_parse(text, cg, e);
+	TRY(cgroup_parse(text, cg, e));
+	cgroup_drop_missing(cg);
+	return 0;
 }
 
 struct rdt container_rdt(const struct rec_record *rec)

@@ -151,6 +151,24 @@ static void cgroup_mounts_fill(struct ctx *c)
 	                                                         : ROOTFS_CGROUP_V1;
 }
 
+/* A user may not make groups in most version 1 hierarchies: there init stays in ours, which it
+ * sees instead. The runtime, not we, knows which were left out, but only those do not exist. */
+static void cgroup_mounts_settle(struct ctx *c)
+{
+	const struct cgroup_host *h = &c->plan->host;
+	struct cgroup_mount *v = arena_array(&c->arena, h->n + 1, sizeof *v);
+
+	for (size_t i = 0; i < h->n; i++) {
+		const char *own = h->v[i].own;
+
+		v[i] = c->rootfs_plan.cgroups[i];
+		if (!v[i].host_path || access(v[i].host_path, F_OK) < 0)
+			v[i].host_path = arena_printf(&c->arena, "%s%s", h->v[i].mount,
+			                              own && own[1] ? own : "");
+	}
+	c->rootfs_plan.cgroups = v;
+}
+
 int row_rootfs_prepare(struct ctx *c, struct err *e)
 {
 	cgroup_mounts_fill(c);
@@ -166,6 +184,8 @@ int row_mounts(struct ctx *c, struct err *e)
 
 int row_mounts_cgroup(struct ctx *c, struct err *e)
 {
+	if (c->plan->cgroup.request->rootless && c->rootfs_plan.cgroup_mode == ROOTFS_CGROUP_V1)
+		cgroup_mounts_settle(c);
 	return rootfs_mounts(&c->rootfs_plan, &c->rootfs, rootfs_mounts_free(&c->rootfs_plan),
 	                     c->rootfs_plan.n_mounts, e);
 }
