@@ -101,7 +101,8 @@ def image_archive(name):
     config_json = json.dumps({"architecture": machine, "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": ["sh"]},
                               "rootfs": {"type": "layers", "diff_ids": ["sha256:" + digest]}})
     write(f"{store}/config.json", config_json)
-    write(f"{store}/manifest.json", json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["image.tar"]}]))
+    write(f"{store}/manifest.json", json.dumps([
+        {"Config": "config.json", "RepoTags": [name], "Layers": ["image.tar"]}]))
     archive = f"{store}/archive.tar"
     subprocess.run(["tar", "-C", store, "-cf", archive, "manifest.json", "config.json", "image.tar"], check=True)
     return archive
@@ -136,7 +137,8 @@ def containerd():
 version = 2
 root = "{store}/ctd-root"
 state = "{store}/ctd-state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.snapshotter.v1.btrfs",
+    "io.containerd.snapshotter.v1.zfs"]
 [grpc]
 address = "{sock}"
 [plugins."io.containerd.internal.v1.opt"]

@@ -90,7 +90,8 @@ def run_missing():
 
 @test("a container on a terminal")
 def run_terminal():
-    r = terminal(command_line("run", "--rm", "-t", *run_args(unique(), "sh")), "tty; sleep 1; stty size; echo $((40+2)); exit 5\n")
+    r = terminal(command_line("run", "--rm", "-t", *run_args(unique(), "sh")),
+                 "tty; sleep 1; stty size; echo $((40+2)); exit 5\n")
     assert "/dev/pts/0" in r.out and "24 80" in r.out and "\n42\n" in r.out and r.rc == 5, r
 
 
