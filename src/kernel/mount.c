@@ -371,7 +371,8 @@ int mount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct 
 		rc = remount_apply(m, r, e);
 	else if (m->flags & MOUNT_BIND)
 		rc = bind_apply(m, r, tree, e);
-	else if (type_is(m, "cgroup"))
+	else if (type_is(m, "cgroup") ||
+	         (type_is(m, "cgroup2") && p->cgroup_mode == ROOTFS_CGROUP_V2))
 		rc = cgroups_apply(m, p, r, e);
 	else
 		rc = fs_apply(m, p, r, e);
