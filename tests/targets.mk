@@ -9,10 +9,13 @@ $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(if $(FUZZ),,$(B)/tests/fuzz/r
 $(B)/tests/%: tests/integration/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -static -o $@ $<
+$(B)/tests/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
 
 .PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-vm check-tidy check-cppcheck fuzz format demo \
 	bench bench-density
-test-programs: all $(unit) $(fuzz) $(probe)
+test-programs: all $(unit) $(fuzz) $(probe) $(B)/tests/pace $(B)/tests/nothing
 deps:
 	@tests/deps.sh test
 run_tests = +@$(MAKE) --no-print-directory B=$(B) test-programs && tests/run -b $(B) $(if $(T),-t '$(T)') $(if $(V),-v)
