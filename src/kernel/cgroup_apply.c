@@ -373,6 +373,9 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *
 	rc = cgroup_settings_write(cg, &s, &undo, e);
 	if (rc == 0 && cg->manager == CGROUP_MANAGER_SYSTEMD)
 		rc = cgroup_systemd_update(cg, r, e);
+	/* systemd rounds, and forgets a period without a quota: what differs now */
+	if (rc == 0 && cg->manager == CGROUP_MANAGER_SYSTEMD)
+		rc = cgroup_settings_write(cg, &s, &undo, e);
 	if (rc == 0)
 		rc = update_devices(cg, r, e);
 	if (rc < 0)

@@ -19,6 +19,8 @@
 #include "base/unapplied.h"
 #include "ocispec.h"
 
+#define SCHEMATA_MAX 65536
+
 #define RESCTRL       "/sys/fs/resctrl"
 #define RESCTRL_MAGIC 0x7655821
 #define AT            "/linux/intelRdt"
@@ -353,6 +355,30 @@ int rdt_enter(const struct rdt *r, pid_t pid, struct err *e)
 	monitor_path(r, path);
 	snprintf(file, sizeof(file), "%s/tasks", path);
 	return group_put(r, file, text, e);
+}
+
+char *rdt_schemata(const struct rdt *r)
+{
+	char path[PATH_MAX], file[PATH_MAX + 16];
+	struct err ignored;
+	size_t len;
+
+	if (!r->root)
+		return NULL;
+	group_path(r, path);
+	snprintf(file, sizeof(file), "%s/schemata", path);
+	return file_read(AT_FDCWD, file, SCHEMATA_MAX, &len, &ignored);
+}
+
+void rdt_restore(const struct rdt *r, const char *schemata)
+{
+	char path[PATH_MAX], file[PATH_MAX + 16];
+	struct err e;
+
+	group_path(r, path);
+	snprintf(file, sizeof(file), "%s/schemata", path);
+	if (group_put(r, file, schemata, &e) < 0)
+		log_warn("%s: the old schemata could not be put back", e.msg);
 }
 
 int rdt_update(const struct rdt *r, const char *l3_cache_schema, const char *mem_bw_schema,

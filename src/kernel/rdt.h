@@ -44,5 +44,10 @@ int rdt_enter(const struct rdt *r, pid_t pid, struct err *e);
 int rdt_update(const struct rdt *r, const char *l3_cache_schema, const char *mem_bw_schema,
                struct err *e);
 
+/* What schemata reads now, to be given to rdt_restore() when another part of an update fails; the
+ * caller frees. NULL: the container has no group, or it cannot be read. */
+char *rdt_schemata(const struct rdt *r);
+void rdt_restore(const struct rdt *r, const char *schemata);
+
 /* Removes what was made for the container; what is gone already is no error. */
 int rdt_remove(const struct rdt *r, struct err *e);

@@ -132,21 +132,26 @@ int container_destroy(struct container *k, struct err *e)
 /* ---- start */
 
 /* Init died without a word, and is somebody else's child. */
-static int start_died(const struct container *k, struct err *e)
+static int start_died(struct container *k, struct err *e)
 {
 	autocgroup cg = CGROUP_INIT;
-	int status = SIGKILL;
+	const struct rec_exit *x;
+	int status = SIGKILL, *known = NULL;
 
 	if (proc_wait_gone(k->pidfd, START_DEATH_MS) != 1)
 		return 0; /* it lives: it was execve(2) after all */
 	TRY(container_cgroup(k, &cg, e));
-	(void)exit_wait_status(k->pidfd, &k->init, &status); /* else the likeliest */
+	if (exit_wait_status(k->pidfd, &k->init, &status)) /* else the likeliest */
+		known = &status;
+	x = exit_gather(&cg, known, &k->arena);
+	if (x)
+		exit_keep(k->dir, x);
 	snprintf(e->step, sizeof e->step, "exec");
 	return spawn_died(&cg, status, "exec", e);
 }
 
 /* Lets init go on; its end of the connection closes when the payload has taken over. */
-static int start_release(const struct container *k, struct err *e)
+static int start_release(struct container *k, struct err *e)
 {
 	struct ctx c = CTX_INIT;
 	autofd sock = state_start_connect(k->dir);

@@ -207,6 +207,10 @@ def update():
         run_davit("update", "--l3-cache-schema", "L3:0=1;1=1", "--mem-bw-schema", MB, b.id, check=True)
         assert t.read(b.id + "/schemata") == f"L3:0=1;1=1\n{MB}\n", t.everything()
         fails(run_davit("update", "--mem-bw-schema", "XX:1", b.id), "memBwSchema")
+        before = t.read(b.id + "/schemata")
+        for resources in ("{", '{"cpu": {"cpus": "4000"}}'):
+            fails(run_davit("update", "--l3-cache-schema", "L3:0=2;1=2", "-r", "-", b.id, stdin=resources))
+            assert t.read(b.id + "/schemata") == before, t.everything()
         b.delete("--force")
     with Bundle() as b:
         b.up()

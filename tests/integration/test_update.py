@@ -67,6 +67,8 @@ def flags():
             before = read(f"{path}/{name}").strip()
             update(b, flag, value)
             got = read(f"{path}/{name}").strip()
+            if want and want.startswith("max "):  # of systemd: a period needs a quota
+                got, want = got.split()[0], "max"
             assert got == want if want else got != before, (flag, value, name, got, want)
             shown.append(flag)
         if not {"--memory", "--pids-limit", "--cpu-quota"} <= set(shown):
@@ -125,6 +127,8 @@ class Writes:
 
 @test("a value that is there already is not written again")
 def unchanged():
+    if "--systemd-cgroup" in os.environ.get("DAVIT_ARGS", ""):
+        raise Skip("systemd writes what it is told, changed or not")
     with Bundle(limits(memory={"limit": 64 * MB, "swap": 64 * MB}, pids={"limit": 50})) as b:
         b.up()
         for controller, name in (("memory", ("memory.limit_in_bytes", "memory.max")),
