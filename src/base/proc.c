@@ -134,13 +134,16 @@ int proc_open(const struct proc_id *id)
 	return take_fd(&fd);
 }
 
-bool proc_is_alive(const struct proc_id *id)
+int proc_is_alive(const struct proc_id *id)
 {
 	uint64_t start;
 	char state;
 
-	return id->pid > 0 && proc_stat(id->pid, &state, &start) == 0 && start == id->start &&
-	       state != 'Z' && state != 'X';
+	if (id->pid <= 0)
+		return 0;
+	if (proc_stat(id->pid, &state, &start) < 0)
+		return errno == ESRCH ? 0 : -1;
+	return start == id->start && state != 'Z' && state != 'X';
 }
 
 /* The text that begins with the number of a pidfd's process: proc_pid_fdinfo(5). -1 is a process

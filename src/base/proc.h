@@ -27,8 +27,9 @@ int proc_boot_id(char id[37], struct err *e);
  * it is gone. Where pidfd_open(2) is missing or forbidden it is a descriptor of /proc/PID, which
  * the two functions below take as well. */
 int proc_open(const struct proc_id *id);
-/* Whether that process exists and is no zombie, for who only wants to know. */
-bool proc_is_alive(const struct proc_id *id);
+/* Whether that process exists and is no zombie, for who only wants to know: 1, 0, or -1 with errno
+ * when it cannot be told. */
+int proc_is_alive(const struct proc_id *id);
 int proc_signal(int pidfd, int sig); /* 0 or -1 with errno */
 /* Waits until the process has ended: 1, 0 after timeout_ms (-1: no limit), -1 with errno. */
 int proc_wait_gone(int pidfd, int timeout_ms);

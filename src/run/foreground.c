@@ -61,10 +61,13 @@ static bool is_forwarded(int sig)
 /* 1 when the process has been reaped. */
 static int reap(struct foreground *fg, pid_t pid, int *status)
 {
+	pid_t r;
 	int w;
-	pid_t r = waitpid(pid, &w, WNOHANG);
 
-	if (r == 0 || (r < 0 && errno == EINTR))
+	do
+		r = waitpid(pid, &w, WNOHANG);
+	while (r < 0 && errno == EINTR);
+	if (r == 0)
 		return 0;
 	if (r < 0)
 		return -1;

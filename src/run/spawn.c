@@ -57,7 +57,7 @@ static void signal_default(int sig)
 }
 
 /* Signals the caller ignored or blocked would stay so in the payload. */
-static void signals_reset(void)
+static int signals_reset(struct err *e)
 {
 	unsigned long long ignored = ~0ULL; /* perhaps all, where the kernel does not tell */
 	char text[4096];
@@ -77,7 +77,9 @@ static void signals_reset(void)
 		if (ignored & 1ULL << (s - 1))
 			signal_default(s);
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		return fail(e, errno, "unblock signals");
+	return 0;
 }
 
 static void init_log(enum log_level level, const char *text, void *arg)
@@ -98,11 +100,12 @@ static _Noreturn void init_main(struct ctx *c)
 	c->in_stage = c->plan->ns.stage;
 	log_redirect(init_log, c);
 	unapplied_redirect(steps_note, c);
-	signals_reset();
-	if (setsid() < 0)
-		fail(&e, errno, "make a session");
-	else
-		steps_walk(c, &e);
+	if (signals_reset(&e) == 0) {
+		if (setsid() < 0)
+			fail(&e, errno, "make a session");
+		else
+			steps_walk(c, &e);
+	}
 	chan_send_fail(c->chan, &e);
 	_exit(1);
 }

@@ -404,11 +404,14 @@ static int init_read(struct container *k, unsigned flags, struct err *e)
 		r = boot_is_same(k, e);
 	if (r <= 0)
 		return r;
-	if (flags & STATE_LOOK) {
-		k->alive = proc_is_alive(&k->init);
-		return 0;
-	}
 	/* an init that cannot be looked at must not count as one that has ended */
+	if (flags & STATE_LOOK) {
+		r = proc_is_alive(&k->init);
+		k->alive = r > 0;
+		return r < 0 ? fail(e, errno, "look at init of \"%s\", process %d", k->id,
+		                    k->init.pid)
+		             : 0;
+	}
 	k->pidfd = proc_open(&k->init);
 	if (k->pidfd < 0 && errno != ESRCH)
 		return fail(e, errno, "open init of \"%s\", process %d", k->id, k->init.pid);

@@ -140,6 +140,12 @@ class Faults:
         run_davit("delete", "--force", self.b.id, check=True)
         self.clean()
 
+    def recover(self):
+        """Takes away what a failed point left."""
+        run_davit("delete", "--force", self.b.id)
+        with contextlib.suppress(AssertionError):
+            self.clean()
+
     def sweep(self, points, one):
         """Calls one(n) for every point; tells of all that went wrong."""
         bad, done = [], 0
@@ -149,9 +155,7 @@ class Faults:
                 one(n)
             except AssertionError as e:
                 bad.append(f"call {n}: {e}"[:1500])
-                run_davit("delete", "--force", self.b.id)
-                with contextlib.suppress(AssertionError):
-                    self.clean()
+                self.recover()
                 if len(bad) > 20:
                     break
         assert not bad, f"{len(bad)} of {done} points:\n" + "\n".join(bad)

@@ -10,8 +10,8 @@ ERRORS = ["ENOMEM", "ENOSPC", "EMFILE", "EINTR", "EIO", "EPERM", "ENOSYS", "EAGA
 WANT = 48
 LIMIT = 7200 if STRESS else 60
 
-# They have no such errors (brk answers with an address), or are the C library's before main().
-SURE = {"brk", "exit", "exit_group", "rt_sigreturn", "arch_prctl", "getuid", "geteuid", "getgid", "getegid",
+# They have no such errors (brk answers with an address, close always closes), or are the C library's before main().
+SURE = {"brk", "close", "exit", "exit_group", "rt_sigreturn", "arch_prctl", "getuid", "geteuid", "getgid", "getegid",
         "getpid", "getppid", "gettid", "umask", "set_tid_address", "rseq", "set_robust_list"}
 
 PROBE = "status + ns + mounts + rlimits + uts + fds + keyring + oom + sched + env + syscall sync + " \
@@ -41,7 +41,9 @@ def protections(b, text):
                 value = (f[3].replace(b.id, ""), f[4], flags, tags, right.split()[0] if f[5] else "")
             elif key == "fd":
                 value = value.split()[0]
-            elif key == "keyring":
+            elif key in ("sid", "pgid"):
+                value = value == facts["pid"]
+            elif key in ("keyring", "pid"):
                 continue
             elif key == "keyring_desc":
                 value = value.rpartition(";")[2]
@@ -74,23 +76,27 @@ def same(facts, wanted, what):
 
 
 class Errors(Faults):
-    def __init__(self, b, verb, child):
+    def __init__(self, b, verb, child=0, args=()):
         super().__init__(b)
-        self.verb, self.child, self.argv = verb, child, self.command(verb)
-        result, calls, _ = self.trace(self.argv, 0, 0, child)
-        assert result.rc == 0, result
-        self.wanted = self.succeeded(result)
+        self.verb, self.child, self.argv = verb, child, self.command(verb, *args)
+
+    def choose(self, calls, want=WANT):
+        """(number of a call, error) of all that are to be tried."""
         calls = [self.names.get(c, str(c)) for c in calls]
         # execve of the payload is the last that is ours
         last = max((i for i, c in enumerate(calls) if c.startswith("execve")), default=len(calls))
-        calls = calls[:last + 1] if child else calls
+        calls = calls[:last + 1] if self.child else calls
         pairs = [(n + 1, e) for n, c in enumerate(calls) if c not in SURE for e in ERRORS]
         self.total = len(pairs)
         if not STRESS:
-            # another error each time
-            step = len(pairs) / WANT
-            pairs = sorted({pairs[int(i * step)] for i in range(WANT)})
+            pairs = sorted({pairs[int(i * len(pairs) / want)] for i in range(want)})
         self.pairs = pairs
+
+    def begin(self):
+        result, calls, _ = self.trace(self.argv, 0, 0, self.child)
+        assert result.rc == 0, result
+        self.wanted = self.succeeded(result)
+        self.choose(calls)
 
     def succeeded(self, result):
         """Looks at the container, and takes it away."""
@@ -106,26 +112,32 @@ class Errors(Faults):
         self.clean()
         return facts + limit
 
-    def one(self, pair):
+    def fail(self, pair):
+        """Runs the command: its result, and what was done to it."""
         n, error = pair
         result, calls, hit = self.trace(self.argv, n, getattr(errno, error), self.child)
         what = f"{error} from {self.name(calls)}"
         assert result.rc != 124, f"{what}: hangs"
-        assert result.rc < 128, f"{what}: crashes: {result}"
+        assert result.rc < 128 or result.rc == 255, f"{what}: crashes: {result}"
+        if result.rc:
+            lines = [line for line in result.err.splitlines() if "ignoring" not in line]
+            assert len(lines) == 1 or "write" in what, f"{what}: {result}"
+            assert "EOF" not in result.err, f"{what}: {result}"
+        return result, what
+
+    def one(self, pair):
+        result, what = self.fail(pair)
         if result.rc == 0:
             try:
                 same(self.succeeded(result), self.wanted, what)
             except AssertionError as e:
                 raise AssertionError(f"{what}: {e}") from None
             return
-        lines = [line for line in result.err.splitlines() if "ignoring" not in line]
-        assert len(lines) == 1 or self.name(calls) in ("write", "writev"), f"{what}: {result}"
-        assert "EOF" not in result.err, f"{what}: {result}"
         try:
             self.clean(3)
         except AssertionError as e:
             # when removing itself fails, the error says so, and the next delete succeeds
-            removing = self.name(calls) in ("rmdir", "unlinkat") and "remove" in result.err
+            removing = what.endswith(("rmdir", "unlinkat")) and "remove" in result.err
             # as if somebody else had come first
             removing |= what == "EAGAIN from flock"
             r = run_davit("delete", "--force", self.b.id)
@@ -137,8 +149,45 @@ class Errors(Faults):
 def sweep(verb, child):
     with Bundle(CONF) as b:
         f = Errors(b, verb, child)
+        f.begin()
         f.sweep(f.pairs, f.one)
         print(f"# {verb}, {'init' if child else 'runtime'}: {len(f.pairs)} of {f.total}", flush=True)
+
+
+class ExecErrors(Errors):
+    """exec of a container that stays: it must be as before."""
+
+    def recover(self):
+        pass
+
+    def succeeded(self, result):
+        assert result.rc == 0, result
+        return protections(self.b, result.out)
+
+    def one(self, pair):
+        result, what = self.fail(pair)
+        if result.rc == 0:
+            same(self.succeeded(result), self.wanted, what)
+
+        def alone():
+            reap()
+            return set(descendants()) == {self.first}
+        eventually(alone, f"{what}: init alone: {self.first} {descendants()}", 1)
+        assert self.b.state()["status"] == "running", what
+
+
+def exec_sweep(child):
+    with Bundle(merge(CONF, command_args("pause"))) as b:
+        f = ExecErrors(b, "exec", child, ["/init"] + PROBE.split())
+        b.create(keep_config=True)
+        b.start()
+        b.wait_output("ready=1")
+        f.first = b.pid()
+        f.begin()
+        f.sweep(f.pairs, f.one)
+        b.delete("--force")
+        f.clean()
+        print(f"# exec, {'process' if child else 'runtime'}: {len(f.pairs)} of {f.total}", flush=True)
 
 
 @test("a system call of create fails", limit=LIMIT)
@@ -159,6 +208,45 @@ def run():
 @test("a system call of init fails in run", limit=LIMIT)
 def run_init():
     sweep("run", 1)
+
+
+@test("a system call of exec fails", limit=LIMIT)
+def exec_():
+    exec_sweep(0)
+
+
+@test("a system call of exec's process fails", limit=LIMIT)
+def exec_process():
+    exec_sweep(1)
+
+
+@test("delete, start and state of a running container fail: it runs on, and nobody takes it for stopped",
+      limit=LIMIT)
+def running():
+    with Bundle(merge(CONF, command_args("pause"))) as b:
+        f = ExecErrors(b, "delete")
+        b.create(keep_config=True)
+        b.start()
+        b.wait_output("ready=1")
+        pid = b.pid()
+
+        def one(pair):
+            result, what = f.fail(pair)
+            if f.verb == "state":
+                assert result.rc or json.loads(result.out)["status"] == "running", f"{what}: {result}"
+            else:
+                assert result.rc, f"{what}: {result}"
+            assert alive(pid), f"{what}: {result}"
+            if f.verb != "state":
+                assert b.state()["pid"] == pid, what
+        for f.verb in ("delete", "start", "state"):
+            f.argv = f.command(f.verb)
+            _, calls, _ = f.trace(f.argv)
+            f.choose(calls, WANT // 3)
+            f.sweep(f.pairs, one)
+            print(f"# {f.verb}: {len(f.pairs)} of {f.total}", flush=True)
+        b.delete("--force")
+        f.clean()
 
 
 main()
