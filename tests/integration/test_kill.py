@@ -5,7 +5,7 @@
 DAVIT_STRESS=1 kills at every system call instead of some from all over."""
 from faults import *
 
-WANT = 20
+WANT = 16
 LIMIT = 3600 if STRESS else 60
 
 
