@@ -10,7 +10,8 @@ all:
 
 # These install packages first, call make again, or clean: they need no configuration.
 SUITES = unit fuzz style integration validation coverage
-bare := check $(SUITES:%=check-%) check-engines check-vm demo bench bench-density fuzz format deps clean distclean help
+bare := check $(SUITES:%=check-%) check-engines check-old check-vm demo \
+	bench bench-density fuzz format deps clean distclean help
 ifneq ($(filter-out $(bare),$(or $(MAKECMDGOALS),all)),)
 include config.mk
 endif
@@ -142,6 +143,7 @@ help:
 #: make check             every test; installs what is missing when root on Debian
 #: make check-unit        one suite: unit, fuzz, style, integration, validation, coverage; T=REGEX picks files
 #: make check-engines     podman, buildah, containerd, Docker; T=REGEX picks files
+#: make check-old         the integration tests without newer system calls; OLD="ENOSYS:openat2 EPERM:old"
 #: make check-vm          all in virtual machines; VM="v2-systemd v1" picks some, T=REGEX files
 #: make check-tidy        clang-tidy; also check-cppcheck
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer

@@ -13,7 +13,7 @@ $(B)/tests/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
 
-.PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-vm check-tidy check-cppcheck fuzz format demo \
+.PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-old check-vm check-tidy check-cppcheck fuzz format demo \
 	bench bench-density
 test-programs: all $(unit) $(fuzz) $(probe) $(B)/tests/pace $(B)/tests/nothing
 deps:
@@ -23,6 +23,12 @@ check: deps
 	$(run_tests) $(SUITES)
 $(SUITES:%=check-%): check-%: deps
 	$(run_tests) $*
+# All integration tests without newer system calls: OLD="ENOSYS:openat2 EPERM:clone3" picks some.
+OLD = ENOSYS:old EPERM:old
+check-old: deps
+	+@$(MAKE) --no-print-directory B=$(B) test-programs
+	@set -e; for w in $(OLD); do echo "# without $$w"; \
+		tests/run -b $(B) $(if $(T),-t '$(T)') $(if $(V),-v) -w $$w integration; done
 check-engines:
 	@tests/deps.sh engines
 	$(run_tests) engines

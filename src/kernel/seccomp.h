@@ -68,11 +68,13 @@ int seccomp_install(const struct seccomp_program *p, struct err *e);
  *
  * Every system call of init may be notified from the moment the filter is on, sendmsg(2) and
  * write(2) too, so init cannot hand the descriptor over by a call: the runtime fetches it with
- * pidfd_getfd(2). They meet in one page of shared memory made before the clone. In create this
+ * pidfd_getfd(2). Where that is missing a second process with init's descriptors, but without the
+ * filter, sends it. They meet in one page of shared memory made before the clone. In create this
  * means that a filter that notifies is loaded before the wait for `start` (as runc does it). */
 struct seccomp_mail {
-	int state; /* 0: not loaded; descriptor + 1: loaded; < 0: -errno of the load */
-	int taken; /* 1: the runtime has its copy (or gave up) */
+	int state;   /* 0: not loaded; descriptor + 1: loaded; < 0: -errno of the load */
+	int taken;   /* 1: the runtime has its copy (or gave up) */
+	int post[2]; /* without pidfd_getfd(2): from init's helper to the runtime; else -1 */
 };
 
 /* One shared page, zeroed; NULL with e filled. Unmap with munmap(mail, sizeof *mail) or exit. */

@@ -3,8 +3,14 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -61,13 +67,56 @@ struct seccomp_mail *seccomp_mail_new(struct err *e)
 		fail(e, errno, "map a page to share with the container's init");
 		return NULL;
 	}
-	return page;
+	struct seccomp_mail *mail = page;
+
+	mail->post[0] = mail->post[1] = -1;
+	/* without pidfd_getfd(2) (5.6), or below a filter that does not know it */
+	if (sys_pidfd_getfd(-1, 0) < 0 && errno != EBADF &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, mail->post) < 0) {
+		fail(e, errno, "make a socket for the seccomp listener");
+		munmap(page, sizeof(*mail));
+		return NULL;
+	}
+	return mail;
+}
+
+/* A process that has init's descriptors, but not its filter: it sends the listener. */
+static _Noreturn void postman(const struct seccomp_mail *mail)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int state;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while ((state = __atomic_load_n(&mail->state, __ATOMIC_SEQ_CST)) == 0)
+		nanosleep(&pause, NULL);
+	if (state > 0) {
+		int listener = state - 1;
+
+		(void)fd_send(mail->post[1], "l", 1, &listener, 1); /* the runtime stops waiting */
+	}
+	_exit(0);
+}
+
+/* Nobody has to reap it: execve(2) clears the flag. */
+static int postman_start(const struct seccomp_mail *mail, struct err *e)
+{
+	const struct sigaction no_zombies = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
+	long pid;
+
+	if (mail->post[1] < 0)
+		return 0;
+	if (sigaction(SIGCHLD, &no_zombies, NULL) < 0)
+		return fail(e, errno, "prepare a process for the seccomp listener");
+	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0)
+		postman(mail);
+	return pid < 0 ? fail(e, errno, "start a process for the seccomp listener") : 0;
 }
 
 int seccomp_install_posted(const struct seccomp_program *p, struct seccomp_mail *mail,
                            struct err *e)
 {
-	int listener = seccomp_install(p, e);
+	int listener = postman_start(mail, e) < 0 ? -1 : seccomp_install(p, e);
 
 	__atomic_store_n(&mail->state, listener < 0 ? -e->errnum : listener + 1, __ATOMIC_SEQ_CST);
 	if (listener < 0)
@@ -106,6 +155,22 @@ static int mail_wait(struct seccomp_mail *mail, int init_pidfd, int timeout_ms, 
 	return state;
 }
 
+static int post_receive(int sock, int timeout_ms)
+{
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+	int listener = -1;
+	size_t n_fds = 0;
+	char text[4];
+
+	if (poll(&p, 1, timeout_ms) <= 0) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
+	if (fd_recv(sock, text, sizeof(text), &listener, 1, &n_fds) <= 0 || n_fds != 1)
+		return -1;
+	return listener;
+}
+
 int seccomp_listener_take(struct seccomp_mail *mail, int init_pidfd, int timeout_ms, struct err *e)
 {
 	int state = mail_wait(mail, init_pidfd, timeout_ms, e);
@@ -114,7 +179,8 @@ int seccomp_listener_take(struct seccomp_mail *mail, int init_pidfd, int timeout
 	if (state < 0)
 		fail(e, -state, "load the seccomp filter");
 	else if (state > 0) {
-		listener = sys_pidfd_getfd(init_pidfd, state - 1);
+		listener = mail->post[0] >= 0 ? post_receive(mail->post[0], timeout_ms)
+		                              : sys_pidfd_getfd(init_pidfd, state - 1);
 		if (listener < 0)
 			fail(e, errno, "get the seccomp listener from the container's init");
 	}

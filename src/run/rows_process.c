@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -250,19 +252,24 @@ int row_exec_resolve(struct ctx *c, struct err *e)
 }
 
 /* Not only close-on-exec: execve(2) looks its path up before it closes, and /proc/self/fd/N of a
- * directory would lead out of the container (CVE-2024-21626). Two sockets stay. */
+ * directory would lead out of the container (CVE-2024-21626). Two or three sockets stay. */
 int row_fds_seal(struct ctx *c, struct err *e)
 {
-	int low = c->chan < c->start_sock ? c->chan : c->start_sock;
-	int high = c->chan < c->start_sock ? c->start_sock : c->chan;
+	int kept[] = {c->chan, c->start_sock, c->mail ? c->mail->post[1] : -1};
 	int first = 3 + (int)c->plan->process.keep_fds;
 
-	if (low >= first && low < high) {
-		TRY(fd_close_between(first, low - 1, e));
-		first = low + 1;
+	for (;;) { /* the lowest that is kept and not behind us */
+		int next = INT_MAX;
+
+		for (size_t i = 0; i < COUNT(kept); i++)
+			if (kept[i] >= first && kept[i] < next)
+				next = kept[i];
+		if (next == INT_MAX)
+			break;
+		TRY(fd_close_between(first, next - 1, e));
+		first = next + 1;
 	}
-	TRY(fd_close_between(first, high - 1, e));
-	TRY(fd_close_from(high + 1, e));
+	TRY(fd_close_from(first, e));
 	c->rootfs = (struct rootfs)ROOTFS_INIT; /* nothing of it is open any more */
 	return 0;
 }
@@ -310,6 +317,8 @@ int row_hooks_start_container(struct ctx *c, struct err *e)
 		.annotations = NULL, /* output files are the host's */
 	};
 
+	if (c->plan->seccomp_notify)
+		(void)signal(SIGCHLD, SIG_DFL); /* hooks are waited for: see seccomp_install.c */
 	r.state = state_oci_json(c->plan->record, c->host_pid, "created", &c->arena, &r.state_len);
 	return hooks_run(&r, e);
 }

@@ -11,6 +11,7 @@ Environment:
   DAVIT_INIT   the probe built from init.c (default: built on demand)
   DAVIT_ARGS   further global arguments, separated by blanks
   DAVIT_KEEP   keep the temporary directory
+  TEST_WITHOUT the system calls that DAVIT has to do without: see tests/run
   TEST_FACTOR  how much slower than usual this machine is: lengthens all time limits
 """
 import array
@@ -93,6 +94,14 @@ def run_davit(*args, **kw):
     """Runs the runtime with its own --root. Keywords: check, timeout, stdin, env, cwd, pass_fds."""
     rootdir = kw.pop("rootdir", None)
     return run_command(command(*args, rootdir=rootdir), **kw)
+
+
+def needs_calls(*calls):
+    """Skips when the tests run without one of these system calls; without a name: without any."""
+    error, _, gone = os.environ.get("TEST_WITHOUT", "").partition(":")
+    found = [c for c in calls if gone == "old" or c in gone.split(",")]
+    if found or gone and not calls:
+        raise Skip(f"needs {' '.join(found) or 'all system calls'}: taken away with {error}")
 
 
 def fails(result, *words, says=True):

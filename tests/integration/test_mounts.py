@@ -90,6 +90,7 @@ def ro():
 
 @test("rro makes the whole tree read-only")
 def rro():
+    needs_calls("mount_setattr", "open_tree")
     with Bundle() as b, tree(b) as src:
         facts = b.probe("write", "/b/new", "x", "+", "write", "/b/sub/new", "x",
                         over=mounts(bind(src, "/b", "rbind", "rro")))
@@ -111,6 +112,7 @@ def bind_flags():
 
 @test("recursive flags reach the submounts")
 def recursive_flags():
+    needs_calls("mount_setattr", "open_tree")
     with Bundle() as b, tree(b) as src:
         for option, flag in (("rnosuid", "nosuid"), ("rnodev", "nodev"), ("rnoexec", "noexec"),
                              ("rnoatime", "noatime"), ("rro", "ro")):
@@ -416,6 +418,7 @@ def idmapped_source(b):
 
 @test("idmap with mappings: owners appear shifted")
 def idmap():
+    needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 5000, "size": 2000}]
     with Bundle() as b:
         idmapped_source(b)
@@ -427,6 +430,7 @@ def idmap():
 
 @test("ridmap maps the submounts too")
 def ridmap():
+    needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 5000, "size": 2000}]
     with Bundle() as b, tree(b) as src:
         b.save(mounts(bind(src, "/d", "rbind", "ridmap", uidMappings=maps, gidMappings=maps)))
@@ -437,6 +441,7 @@ def ridmap():
 
 @test("idmap without mappings uses those of the user namespace")
 def idmap_userns():
+    needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "user"), "uidMappings": maps,
                            "gidMappings": maps}}) as b:

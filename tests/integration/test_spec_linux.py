@@ -61,6 +61,7 @@ RECURSIVE = {
 
 @test("each mount option of the specification has its effect, one at a time")
 def mount_options_each():
+    needs_calls("mount_setattr", "open_tree")
     with Bundle() as b:
         source = b.side("src")
         entries = [{"destination": f"/o/{name}", "type": "tmpfs", "source": "t", "options": options}
@@ -122,6 +123,7 @@ def owned_files(b, *ids):
 
 @test("mappings of a mount: first and last of the range, and what is outside; with and without a user namespace")
 def idmap_per_mount():
+    needs_calls("mount_setattr", "open_tree")
     uids = [{"containerID": 1000, "hostID": 5000, "size": 10}, {"containerID": 0, "hostID": 7000, "size": 1}]
     gids = [{"containerID": 1000, "hostID": 6000, "size": 10}, {"containerID": 0, "hostID": 8000, "size": 1}]
     whole = [{"containerID": 0, "hostID": 100000, "size": 65536}]
@@ -146,6 +148,7 @@ def idmap_per_mount():
 
 @test("mappings of a mount hold without the option idmap too")
 def idmap_option_absent():
+    needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 5000, "size": 2000}]
     with Bundle() as b:
         owned_files(b, 7)
@@ -155,6 +158,7 @@ def idmap_option_absent():
 
 @test("ridmap without mappings takes those of the user namespace, for the mounts below too")
 def ridmap_userns():
+    needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "user"), "uidMappings": maps,
                            "gidMappings": maps}}) as b:

@@ -61,7 +61,7 @@ def other_words():
     fails(run_davit("--on-unsupported", "ignore", "list"), "ignore")
     for over, word in ((resources(blockIO={"weight": 5}), "weight"), ({"linux": {"rootfsPropagation": "x"}}, "rootfs"),
                        ({"mounts": MOUNTS + [{"destination": "/t", "type": "tmpfs", "source": "t",
-                                              "options": ["nosuchoption"]}]}, "nosuchoption"),
+                                              "options": ["nosuchoption"]}]}, "/t"),
                        (resources(cpu={"cpus": "9999"}), "9999"), ({"process": {"oomScoreAdj": 5000}}, "oom")):
         with Bundle(over) as b:
             fails(b.create(check=False, glob=GO_ON), word)
