@@ -28,7 +28,7 @@ def kept(b):
     """The record that `state` shows of a container that ended while nobody looked."""
     state = b.state()
     assert state["status"] == "stopped", state
-    if "exit" not in state and "--systemd-cgroup" in os.environ.get("DAVIT_ARGS", ""):
+    if "cpuTime" not in state.get("exit", {}) and "--systemd-cgroup" in os.environ.get("DAVIT_ARGS", ""):
         raise Skip("systemd removes a scope with its last process")
     return state["exit"]
 
