@@ -249,7 +249,7 @@ def oom_bad():
 @test("scheduler: SCHED_BATCH, SCHED_IDLE, nice")
 def scheduler():
     for conf, policy, nice in (({"policy": "SCHED_BATCH", "nice": 5}, "3", "5"),
-                               ({"policy": "SCHED_IDLE"}, "5", "0"),
+                               ({"policy": "SCHED_IDLE"}, "5", str(os.getpriority(os.PRIO_PROCESS, 0))),
                                ({"policy": "SCHED_OTHER", "nice": 7}, "0", "7")):
         with Bundle(process(scheduler=conf)) as b:
             facts = b.probe("sched")
