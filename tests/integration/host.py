@@ -62,6 +62,14 @@ def find_davit():
 
 DAVIT = find_davit()
 NAME = os.path.basename(DAVIT)
+
+
+def is_sanitized():
+    """LeakSanitizer traces the program itself, so others may not; its memory and calls are many."""
+    with open(DAVIT, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 TAG = "dvt" + os.urandom(4).hex()  # part of every id, path and cgroup that the tests make
 work = tempfile.mkdtemp(prefix=f"davit-{TAG}-")  # of this run; removed at exit
 root = os.path.join(work, "state")  # the runtime's state directory

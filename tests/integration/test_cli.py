@@ -403,6 +403,8 @@ def exec_payload():
 def cheap():
     if not shutil.which("strace"):
         raise Skip("needs strace")
+    if is_sanitized():
+        raise Skip("a program with sanitizers cannot be traced")
     with Bundle() as b:
         b.up()
         for args in (["--version"], ["state", b.id], ["list"]):

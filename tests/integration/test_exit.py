@@ -243,6 +243,8 @@ def seccomp_kills():
 @test("a small memory limit is enough for the set-up and a small program")
 def small():
     memory_peak_known()
+    if is_sanitized():
+        raise Skip("a program with sanitizers needs more memory")
     with Bundle(limited(512 << 10)) as b:
         b.run(check=True)
         b.up()
