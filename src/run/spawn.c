@@ -48,12 +48,13 @@ static pid_t clone_process(unsigned long long flags, int cgroup, int *pidfd)
 
 /* Not by sigaction(3), which keeps the C library's own two signals (32, 33) to itself. The kernel's
  * struct sigaction begins with the handler on every architecture; all zero is SIG_DFL. */
-static void signal_default(int sig)
+static int signal_default(int sig)
 {
 	static const unsigned long standard[8] = {0};
 
-	(void)syscall(SYS_rt_sigaction, sig, standard, NULL,
-	              sizeof(uint64_t)); /* KILL, STOP: EINVAL */
+	if (sig == SIGKILL || sig == SIGSTOP) /* cannot be ignored in the first place */
+		return 0;
+	return (int)syscall(SYS_rt_sigaction, sig, standard, NULL, sizeof(uint64_t));
 }
 
 /* Signals the caller ignored or blocked would stay so in the payload. */
@@ -74,8 +75,8 @@ static int signals_reset(struct err *e)
 			ignored = strtoull(line + 8, NULL, 16);
 	}
 	for (int s = 1; s <= 64; s++)
-		if (ignored & 1ULL << (s - 1))
-			signal_default(s);
+		if ((ignored & 1ULL << (s - 1)) && signal_default(s) < 0)
+			return fail(e, errno, "reset signal %d", s);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		return fail(e, errno, "unblock signals");
