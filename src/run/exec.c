@@ -57,6 +57,10 @@ int davit_exec(const struct davit_context *c, const struct davit_exec_args *a, i
 	r = plan_exec(c, a, &k, container_full_status(&k), &ctx.arena, &plan, e);
 	if (r == 0)
 		r = exec_plan(&ctx, &plan, status, e);
+	/* what failed then is a consequence: engines have to be told the cause */
+	if (r < 0 && k.pidfd >= 0 && !strstr(e->msg, "not running") &&
+	    proc_wait_gone(k.pidfd, 0) == 1)
+		fail_prefix(e, "container not running: \"%s\" has ended", a->id);
 	plan_free(&plan);
 	ctx_close(&ctx);
 	return r;

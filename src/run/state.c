@@ -165,8 +165,16 @@ static int state_dir_lock(int root, const char *id, bool made, struct err *e)
 {
 	autofd dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0)
-		return take_fd(&dir);
+	struct stat st;
+
+	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+		if (fstat(dir, &st) == 0 && st.st_nlink > 0)
+			return take_fd(&dir);
+		fd_close_at(&dir);
+		errno = ENOENT;
+	}
+	if (dir < 0 && errno == ENOENT)
+		return fail(e, 0, "container \"%s\" is gone: it was deleted while it was made", id);
 	if (dir < 0 ? errno == ENOTDIR || errno == ELOOP : errno == EWOULDBLOCK)
 		return fail(e, 0, "container \"%s\" already exists", id);
 	fail(e, errno, "lock the state directory of \"%s\"", id);
