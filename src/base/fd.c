@@ -6,6 +6,7 @@
 #include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +19,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+
+#define PASSED_MAX 4096 /* descriptors; more is a mistake */
 
 void fd_close_at(int *fd)
 {
@@ -383,4 +386,23 @@ int fd_fill_stdio(struct err *e)
 			return fail(e, errno, "open \"/dev/null\" as descriptor %d", fd);
 	}
 	return 0;
+}
+
+int fd_passed(unsigned preserve, unsigned *listen, struct err *e)
+{
+	const char *text = getenv("LISTEN_FDS");
+	uint64_t n = 0;
+
+	if (text && *text && (str_to_u64(text, &n) < 0 || n > PASSED_MAX))
+		return fail(e, 0, "LISTEN_FDS \"%.32s\" is not a number of descriptors", text);
+	*listen = (unsigned)n;
+	n += preserve;
+	if (n > PASSED_MAX)
+		return fail(e, 0, "%llu descriptors are too many to preserve",
+		            (unsigned long long)n);
+	for (int fd = 3; fd < 3 + (int)n; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			return fail(e, 0, "descriptor %d is to be preserved, but it is not open",
+			            fd);
+	return (int)n;
 }

@@ -56,5 +56,9 @@ int fd_cloexec_from(int first, struct err *e);
 int fd_close_from(int first, struct err *e);
 /* Closes first .. last; nothing if last < first. */
 int fd_close_between(int first, int last, struct err *e);
+/* The descriptors from 3 on that the caller hands over: those of LISTEN_FDS (sd_listen_fds(3)),
+ * whose number goes to *listen, then preserve more (--preserve-fds). Returns how many they are;
+ * too many, or one that is not open, is an error. */
+int fd_passed(unsigned preserve, unsigned *listen, struct err *e);
 /* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later descriptor lands there. */
 int fd_fill_stdio(struct err *e);

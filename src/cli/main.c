@@ -18,8 +18,6 @@
 #include <sys/auxv.h>
 #include <sys/stat.h>
 
-#define FDS_MAX 4096
-
 struct globals {
 	const char *root, *log, *log_format, *log_level, *cgroup_manager, *on_unsupported;
 	bool debug, systemd_cgroup, timings, version;
@@ -162,22 +160,12 @@ static int process_sanitise(unsigned flags, struct err *e)
  * --preserve-fds. */
 static int fds_kept(const struct command *cmd, const void *args, struct err *e)
 {
-	const char *listen = getenv("LISTEN_FDS");
-	uint64_t n = 0;
+	unsigned listen, preserve = 0;
 
-	if (listen && *listen && (str_to_u64(listen, &n) < 0 || n > FDS_MAX))
-		return fail(e, 0, "LISTEN_FDS \"%.32s\" is not a number of descriptors", listen);
 	for (const struct opt *o = cmd->opts; o->name || o->letter; o++)
 		if (o->name && str_eq(o->name, "preserve-fds"))
-			n += *(const unsigned *)((const char *)args + o->offset);
-	if (n > FDS_MAX)
-		return fail(e, 0, "%llu descriptors are too many to preserve",
-		            (unsigned long long)n);
-	for (int fd = 3; fd < 3 + (int)n; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			return fail(e, 0, "descriptor %d is to be preserved, but it is not open",
-			            fd);
-	return (int)n;
+			preserve = *(const unsigned *)((const char *)args + o->offset);
+	return fd_passed(preserve, &listen, e);
 }
 
 /* Before davit opens anything: what the caller leaked must not reach the container

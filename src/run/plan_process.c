@@ -6,36 +6,11 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "run/notify.h"
 #include "run/plan.h"
-
-#define FDS_MAX 4096
-
-/* Descriptors handed over by systemd-style socket activation come first. */
-static int listen_fds(unsigned *n, struct err *e)
-{
-	const char *text = getenv("LISTEN_FDS");
-	uint64_t value;
-
-	*n = 0;
-	if (!text || !*text)
-		return 0;
-	if (str_to_u64(text, &value) < 0 || value > FDS_MAX)
-		return fail(e, 0, "LISTEN_FDS \"%.32s\" is not a number of descriptors", text);
-	*n = (unsigned)value;
-	return 0;
-}
-
-static int fds_check(unsigned n, struct err *e)
-{
-	for (unsigned fd = 3; fd < 3 + n; fd++)
-		if (fcntl((int)fd, F_GETFD) < 0)
-			return fail(e, 0, "descriptor %u is to be preserved, but it is not open",
-			            fd);
-	return 0;
-}
 
 static bool env_has(const struct oci_process *p, const char *name)
 {
@@ -99,12 +74,11 @@ int plan_process(struct plan *p, const struct oci_process *process, unsigned pre
 		p->config ? &p->config->annotations : &p->record->annotations;
 	const char *keep = map_get(annotations, "run.oci.keep_original_groups");
 	unsigned n_listen, flags = 0;
+	int passed;
 
-	TRY(listen_fds(&n_listen, e));
-	pp->keep_fds = n_listen + preserve_fds;
-	if (preserve_fds > FDS_MAX)
-		return fail(e, 0, "%u descriptors are too many to preserve", preserve_fds);
-	TRY(fds_check(pp->keep_fds, e));
+	passed = fd_passed(preserve_fds, &n_listen, e);
+	TRY(passed);
+	pp->keep_fds = (unsigned)passed;
 	TRY(traits_make(process ? process->scheduler : NULL, process ? process->io_priority : NULL,
 	                personality, memory, &pp->traits, e));
 	pp->process = process;

@@ -236,6 +236,32 @@ static void test_stdio(void)
 	ok(deny_run(-1, 0, check_stdio));
 }
 
+/* In a child: it closes descriptors and sets the environment. */
+static bool check_passed(void)
+{
+	unsigned listen;
+
+	if (fd_close_from(3, &err) < 0 || dup2(0, 3) < 0 || dup2(0, 4) < 0 || dup2(0, 5) < 0)
+		return false;
+	unsetenv("LISTEN_FDS");
+	if (fd_passed(0, &listen, &err) != 0 || fd_passed(3, &listen, &err) != 3 || listen != 0 ||
+	    fd_passed(4, &listen, &err) != -1 || fd_passed(4097, &listen, &err) != -1)
+		return false;
+	setenv("LISTEN_FDS", "2", 1);
+	if (fd_passed(1, &listen, &err) != 3 || listen != 2 || fd_passed(2, &listen, &err) != -1)
+		return false;
+	setenv("LISTEN_FDS", "", 1);
+	if (fd_passed(1, &listen, &err) != 1 || listen != 0)
+		return false;
+	setenv("LISTEN_FDS", "two", 1);
+	return fd_passed(0, &listen, &err) == -1;
+}
+
+static void test_passed(void)
+{
+	ok(deny_run(-1, 0, check_passed));
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -249,6 +275,7 @@ int main(void)
 	RUN(test_ranges);
 	RUN(test_ranges_without_proc);
 	RUN(test_stdio);
+	RUN(test_passed);
 	rmdir(dir);
 	return done();
 }
