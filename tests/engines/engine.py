@@ -22,6 +22,7 @@ store = os.path.join(work, "store")
 PARENT = "/" + TAG  # cgroup of all containers
 RUNTIME = os.path.join(store, "bin", os.path.basename(os.environ.get("ENGINE_RUNTIME", "davit")))
 SLOW = 60 * FACTOR
+LOOP = "while :; do sleep 0.1; done"  # a command for "sh -c" that takes signals
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -147,6 +148,85 @@ path = "{store}/ctd-opt"
     Daemon("containerd", ["containerd", "-c", conf], lambda: subprocess.run(
         ["ctr", "-a", sock, "version"], capture_output=True).returncode == 0)
     return sock
+
+
+def flags_split(args):
+    """FLAGS... [COMMAND...] with flags of the form --x=y: (flags, command)."""
+    n = next((i for i, a in enumerate(args) if not a.startswith("-")), len(args))
+    return list(args[:n]), list(args[n:])
+
+
+def network_none(flags):
+    return [] if any(f.startswith("--network") for f in flags) else ["--network=none"]
+
+
+class Client:
+    """A command line such as docker's and podman's; its containers are of one image.
+
+    defaults(flags) gives the flags that "run" gets besides those of a test; remove is what ends a
+    container; further keywords go to each run_command.
+    """
+
+    def __init__(self, *argv, image, defaults=network_none, remove=("rm", "-f"), **kw):
+        self.argv, self.image, self.defaults, self.remove = argv, image, defaults, remove
+        self.kw = {"timeout": SLOW, **kw}
+
+    def line(self, *args):
+        return [*self.argv, *map(str, args)]
+
+    def call(self, *args, **kw):
+        return run_command(self.line(*args), **{**self.kw, **kw})
+
+    def run_args(self, *args):
+        """FLAGS... [COMMAND...] with all that stands between "run" and the end."""
+        flags, words = flags_split(args)
+        return [*self.defaults(flags), *flags, self.image, *words]
+
+    def run(self, *args, **kw):
+        return self.call("run", "--rm", *self.run_args(*args), **kw)
+
+    def shell(self, *args, **kw):
+        """The output of a shell script in a container; the script comes last."""
+        return self.run(*args[:-1], "sh", "-c", args[-1], check=True, **kw).out
+
+    @contextlib.contextmanager
+    def running(self, *args):
+        """The id of a container in the background."""
+        words = args if flags_split(args)[1] else (*args, "sleep", "1000")
+        name = self.call("run", "-d", *self.run_args(*words), check=True).out.strip()
+        try:
+            yield name
+        finally:
+            self.call(*self.remove, name, check=True)
+
+    def inspect(self, name, what):
+        return self.call("inspect", "--format", "{{" + what + "}}", name, check=True).out.strip()
+
+
+def storage_conf(driver, graphroot, runroot):
+    """Where podman and buildah keep images and containers."""
+    os.environ["CONTAINERS_STORAGE_CONF"] = write(f"{store}/storage.conf", f"""
+[storage]
+driver = "{driver}"
+graphroot = "{graphroot}"
+runroot = "{runroot}"
+""")
+
+
+def containers_conf(name, runtimes):
+    """podman's configuration, and that it knows these runtimes; the file is not yet the one it uses."""
+    return write(f"{store}/{name}", f"""
+[containers]
+log_driver = "k8s-file"
+default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
+init_path = "{shutil.which('catatonit') or '/usr/libexec/podman/catatonit'}"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime_supports_json = {runtimes}
+runtime_supports_nocgroup = ["crun", "davit"]
+runtime_supports_nocgroups = ["crun", "davit"]
+""")
 
 
 def cgroups_remove(*hierarchies, below=""):

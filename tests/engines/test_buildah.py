@@ -15,12 +15,7 @@ default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
 [engine]
 cgroup_manager = "cgroupfs"
 """)
-    os.environ["CONTAINERS_STORAGE_CONF"] = write(f"{store}/storage.conf", f"""
-[storage]
-driver = "overlay"
-graphroot = "{store}/root"
-runroot = "{store}/run"
-""")
+    storage_conf("overlay", f"{store}/root", f"{store}/run")
     image_tree()
     # The root directory stays the host's root's also in a mapped container, which could make none of these.
     for path in ("proc", "sys", "dev", "run", "var/run"):
@@ -39,11 +34,9 @@ def buildah(*args, **kw):
 
 
 def run_line(name, *args):
-    rest, flags = list(args), []
-    while rest and rest[0].startswith("-"):
-        flags.append(rest.pop(0))
-    network = [] if any(f.startswith("--network") for f in flags) else ["--network=none"]
-    return ["buildah", "run", "--runtime", RUNTIME, "--isolation", "oci", *network, *flags, name, "--", *rest]
+    flags, rest = flags_split(args)
+    return ["buildah", "run", "--runtime", RUNTIME, "--isolation", "oci", *network_none(flags), *flags,
+            name, "--", *rest]
 
 
 def run(name, *args, **kw):

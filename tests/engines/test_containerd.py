@@ -4,7 +4,6 @@
 from engine import *
 
 IMAGE = "docker.io/library/box:latest"
-LOOP = "while :; do sleep 0.1; done"
 address = None
 
 
@@ -31,9 +30,7 @@ def ctr(*args, **kw):
 
 def run_args(name, *args):
     """FLAGS... [COMMAND...], flags of the form --x=y."""
-    rest, flags = list(args), []
-    while rest and rest[0].startswith("-"):
-        flags.append(rest.pop(0))
+    flags, rest = flags_split(args)
     return ["--runc-binary", RUNTIME, "--runc-root", host.root, f"--cgroup={PARENT}/{name}", *flags, IMAGE, name, *rest]
 
 

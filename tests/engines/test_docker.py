@@ -4,7 +4,9 @@
 from engine import *
 
 IMAGE = "box:latest"
-LOOP = "while :; do sleep 0.1; done"
+client = Client("docker", image=IMAGE)
+docker, command_line, run_args = client.call, client.line, client.run_args
+run, shell, running, inspect = client.run, client.shell, client.running, client.inspect
 
 
 def begin():
@@ -25,46 +27,6 @@ def begin():
     docker("import", image_tree(), IMAGE, check=True)
     run("--network=host", "true", check=True)  # makes what stays
     host.root = davit.root = f"{store}/docker-exec/runtime-runc/moby"
-
-
-def command_line(*args):
-    return ["docker", *map(str, args)]
-
-
-def docker(*args, **kw):
-    kw.setdefault("timeout", SLOW)
-    return run_command(command_line(*args), **kw)
-
-
-def run_args(*args):
-    """FLAGS... [COMMAND...], flags of the form --x=y."""
-    rest, flags = list(args), []
-    while rest and rest[0].startswith("-"):
-        flags.append(rest.pop(0))
-    network = [] if any(f.startswith("--network") for f in flags) else ["--network=none"]
-    return [*network, *flags, IMAGE, *rest]
-
-
-def run(*args, **kw):
-    return docker("run", "--rm", *run_args(*args), **kw)
-
-
-def shell(*args):
-    return run(*args[:-1], "sh", "-c", args[-1], check=True).out
-
-
-@contextlib.contextmanager
-def running(*args):
-    words = args if args and not args[-1].startswith("-") else (*args, "sleep", "1000")
-    name = docker("run", "-d", *run_args(*words), check=True).out.strip()
-    try:
-        yield name
-    finally:
-        docker("rm", "-f", name, check=True)
-
-
-def inspect(name, what):
-    return docker("inspect", "--format", "{{" + what + "}}", name, check=True).out.strip()
 
 
 @test("dockerd knows the runtime and asks for its version")

@@ -4,85 +4,28 @@
 from engine import *
 
 IMAGE = "localhost/box:latest"
-LOOP = "while :; do sleep 0.1; done"
 
 
 def begin():
     need("podman", "conmon", "busybox", "script")
     own_host()
-    configure("containers.conf")
-    os.environ["CONTAINERS_CONF"] = f"{store}/containers.conf"
-    os.environ["CONTAINERS_STORAGE_CONF"] = write(f"{store}/storage.conf", f"""
-[storage]
-driver = "overlay"
-graphroot = "{store}/root"
-runroot = "{store}/run"
-""")
+    os.environ["CONTAINERS_CONF"] = containers_conf("containers.conf", ["crun", "runc", "davit"])
+    storage_conf("overlay", f"{store}/root", f"{store}/run")
     podman("import", image_tree(), IMAGE, check=True)
     # The first container makes what stays: the parent's cgroup, locks, directories.
     run("true", check=True)
 
 
-def configure(name, json=True):
-    names = ["crun", "runc"] + ["davit"] * json
-    write(f"{store}/{name}", f"""
-[containers]
-log_driver = "k8s-file"
-default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
-init_path = "{shutil.which('catatonit') or '/usr/libexec/podman/catatonit'}"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime_supports_json = {names}
-runtime_supports_nocgroup = ["crun", "davit"]
-runtime_supports_nocgroups = ["crun", "davit"]
-""")
-
-
-def command_line(*args):
-    return ["podman", "--tmpdir", f"{store}/tmp/libpod", "--runtime", RUNTIME, *map(str, args)]
-
-
-def podman(*args, **kw):
-    kw.setdefault("timeout", SLOW)
-    return run_command(command_line(*args), **kw)
-
-
-def run_args(*args):
-    """FLAGS... [COMMAND...]: the image comes after the flags."""
-    flags = []
-    rest = list(args)
-    while rest and str(rest[0]).startswith("-"):
-        flags.append(rest.pop(0))
-    network = [] if any(str(f).startswith(("--network", "--pod=")) for f in flags) else ["--network=none"]
-    parent = [] if any(str(f).startswith(("--pod=", "--cgroups=", "--cgroup-parent")) for f in flags) else \
+def defaults(flags):
+    parent = [] if any(f.startswith(("--pod=", "--cgroups=", "--cgroup-parent")) for f in flags) else \
         [f"--cgroup-parent={PARENT}"]
-    return [*network, *parent, *flags, IMAGE, *rest]
+    return parent + ([] if any(f.startswith("--pod=") for f in flags) else network_none(flags))
 
 
-def run(*args, **kw):
-    """Flags are of the form --x=y; all after the first word without a dash is the command."""
-    return podman("run", "--rm", *run_args(*args), **kw)
-
-
-def shell(*args, **kw):
-    """The output of a shell script in a container; the script comes last."""
-    return run(*args[:-1], "sh", "-c", args[-1], check=True, **kw).out
-
-
-@contextlib.contextmanager
-def running(*args):
-    """The id of a container in the background."""
-    words = run_args(*args)
-    name = podman("run", "-d", *words, *([] if words[-1] != IMAGE else ["sleep", "1000"]), check=True).out.strip()
-    try:
-        yield name
-    finally:
-        podman("rm", "-f", "-t", "0", name, check=True)
-
-
-def inspect(name, what):
-    return podman("inspect", "--format", "{{" + what + "}}", name, check=True).out.strip()
+client = Client("podman", "--tmpdir", f"{store}/tmp/libpod", "--runtime", RUNTIME, image=IMAGE, defaults=defaults,
+                remove=("rm", "-f", "-t", "0"))
+podman, command_line, run_args = client.call, client.line, client.run_args
+run, shell, running, inspect = client.run, client.shell, client.running, client.inspect
 
 
 def sh(name, script, *flags, check=True):
@@ -118,7 +61,7 @@ def run_codes():
 
 @test("the same without JSON errors: an engine that does not know the runtime's name")
 def run_codes_text():
-    configure("text.conf", json=False)
+    containers_conf("text.conf", ["crun", "runc"])
     env = dict(os.environ, CONTAINERS_CONF=f"{store}/text.conf")
     for path, code in (("nosuch", 127), ("/no/such", 127), ("/etc/plain", 126), ("/etc", 126)):
         r = run(path, env=env)

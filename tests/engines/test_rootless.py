@@ -5,7 +5,6 @@ from engine import *
 
 IMAGE = "localhost/box:latest"
 USER = 47110
-LOOP = "while :; do sleep 0.1; done"
 
 
 def begin():
@@ -24,24 +23,8 @@ def begin():
         mount(write(f"{store}/{file}", read(f"/etc/{file}") + line, 0o644), f"/etc/{file}", None, MS_BIND)
     os.chdir(home)
     os.environ.update(HOME=home, XDG_RUNTIME_DIR=runtime, USER="tester", LOGNAME="tester", TMPDIR=f"{store}/tmp")
-    os.environ["CONTAINERS_CONF"] = write(f"{store}/containers.conf", f"""
-[containers]
-log_driver = "k8s-file"
-default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
-init_path = "{shutil.which('catatonit') or '/usr/libexec/podman/catatonit'}"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime_supports_json = ["davit"]
-runtime_supports_nocgroup = ["davit"]
-runtime_supports_nocgroups = ["davit"]
-""")
-    os.environ["CONTAINERS_STORAGE_CONF"] = write(f"{store}/storage.conf", f"""
-[storage]
-driver = "vfs"
-graphroot = "{home}/root"
-runroot = "{runtime}/run"
-""")
+    os.environ["CONTAINERS_CONF"] = containers_conf("containers.conf", ["davit"])
+    storage_conf("vfs", f"{home}/root", f"{runtime}/run")
     write(home + "/.config/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}')
     os.chmod(image_tree(), 0o644)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", home], check=True)
@@ -59,39 +42,8 @@ def drop():
     os.setuid(USER)
 
 
-def podman(*args, **kw):
-    kw.setdefault("timeout", SLOW)
-    return run_command(["podman", "--runtime", RUNTIME, *map(str, args)], preexec=drop, **kw)
-
-
-def run_args(*args):
-    rest, flags = list(args), []
-    while rest and rest[0].startswith("-"):
-        flags.append(rest.pop(0))
-    network = [] if any(f.startswith("--network") for f in flags) else ["--network=none"]
-    return [*network, *flags, IMAGE, *rest]
-
-
-def run(*args, **kw):
-    return podman("run", "--rm", *run_args(*args), **kw)
-
-
-def shell(*args):
-    return run(*args[:-1], "sh", "-c", args[-1], check=True).out
-
-
-@contextlib.contextmanager
-def running(*args):
-    words = args if args and not args[-1].startswith("-") else (*args, "sleep", "1000")
-    name = podman("run", "-d", *run_args(*words), check=True).out.strip()
-    try:
-        yield name
-    finally:
-        podman("rm", "-f", "-t", "0", name, check=True)
-
-
-def inspect(name, what):
-    return podman("inspect", "--format", "{{" + what + "}}", name, check=True).out.strip()
+client = Client("podman", "--runtime", RUNTIME, image=IMAGE, remove=("rm", "-f", "-t", "0"), preexec=drop)
+podman, run, shell, running, inspect = client.call, client.run, client.shell, client.running, client.inspect
 
 
 @test("podman is rootless, and so is its runtime")
