@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* create and run: make the plan, walk the table; run then waits and cleans up. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -74,23 +75,6 @@ static int create_walk(struct ctx *c, const struct plan *p, struct err *e)
 	if (failed_in_hook(e))
 		container_poststop(p->record, &c->arena);
 	return -1;
-}
-
-int davit_create(const struct davit_context *c, const struct davit_create_args *a, struct err *e)
-{
-	struct ctx ctx = CTX_INIT;
-	struct plan plan;
-	int r;
-
-	ctx.davit = c;
-	r = plan_make(OP_CREATE, c, a, &ctx.arena, &plan, e);
-	if (r == 0 && a->plan_only)
-		steps_print(create_steps, &plan, a->plan_only);
-	else if (r == 0 && (r = terminal_check(&plan, true, e)) == 0)
-		r = create_walk(&ctx, &plan, e);
-	plan_free(&plan);
-	ctx_close(&ctx);
-	return r;
 }
 
 /* After the payload: nothing stays, unless --keep. */
@@ -181,20 +165,39 @@ static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
 	return r;
 }
 
-int davit_run(const struct davit_context *c, const struct davit_create_args *a, int *status,
-              struct err *e)
+static int create_plan(struct ctx *ctx, struct plan *p, struct err *e)
+{
+	TRY(terminal_check(p, true, e));
+	return create_walk(ctx, p, e);
+}
+
+/* status is NULL for create, which is done when init waits for start. */
+static int plan_and_walk(const struct davit_context *c, const struct davit_create_args *a,
+                         int *status, struct err *e)
 {
 	struct ctx ctx = CTX_INIT;
 	struct plan plan;
 	int r;
 
 	ctx.davit = c;
-	r = plan_make(OP_RUN, c, a, &ctx.arena, &plan, e);
+	r = plan_make(status ? OP_RUN : OP_CREATE, c, a, &ctx.arena, &plan, e);
 	if (r == 0 && a->plan_only)
 		steps_print(create_steps, &plan, a->plan_only);
 	else if (r == 0)
-		r = run_plan(&ctx, &plan, status, e);
+		r = status ? run_plan(&ctx, &plan, status, e) : create_plan(&ctx, &plan, e);
 	plan_free(&plan);
 	ctx_close(&ctx);
 	return r;
+}
+
+int davit_create(const struct davit_context *c, const struct davit_create_args *a, struct err *e)
+{
+	return plan_and_walk(c, a, NULL, e);
+}
+
+int davit_run(const struct davit_context *c, const struct davit_create_args *a, int *status,
+              struct err *e)
+{
+	assert(status);
+	return plan_and_walk(c, a, status, e);
 }

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "child.h"
 #include "kernel/keyring.h"
 #include "ocispec.h"
 #include "tap.h"
@@ -123,18 +124,6 @@ static void test_user(void)
 	memset(&e, 0, sizeof(e));
 	is_int(creds_make(&p, 0, &plan, &e), -1);
 	is_str(e.at, "/process/user/umask");
-}
-
-/* Runs fn in a child; what it returns is its exit status. */
-static int in_child(int (*fn)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(fn());
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* A process that may change nothing can still become what it is, without capabilities. */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "child.h"
 #include "kernel/sched.h"
 #include "ocispec.h"
 #include "tap.h"
@@ -42,17 +43,6 @@ static void test_rlimits(void)
 	is_int(rlimits_make(r, 1, &plan, &e), -1);
 	is_str(e.at, "/process/rlimits/0/soft");
 	is_int(rlimits_make(NULL, 0, &plan, &e), 0);
-}
-
-static int in_child(int (*fn)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(fn());
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static int rlimit_lower(void)

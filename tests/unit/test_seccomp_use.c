@@ -23,6 +23,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "child.h"
 #include "kernel/seccomp_compile.h"
 #include "kernel/sha256.h"
 #include "ocispec.h"
@@ -191,17 +192,6 @@ static void test_cache(void)
 	ok(unlinkat(dir, "cache", AT_REMOVEDIR) == 0 && unlinkat(dir, "link", 0) == 0);
 	seccomp_free(&one);
 	profile_free(p);
-}
-
-static int in_child(int (*fn)(void))
-{
-	int status;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(fn());
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* getppid(2) gives ENOANO, getpid(2) is refused as well, all else is allowed */
