@@ -134,6 +134,7 @@ static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg
 		return run_failed(c, p);
 	c->exited = true;
 	c->status = fg->wait_status;
+	spawn_tell_killed(&c->cgroup, c->status);
 	TRY(run_record(c, p, e));
 	return run_cleanup(c, p, e);
 }

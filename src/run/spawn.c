@@ -22,6 +22,9 @@
 #include "run/chan.h"
 #include "run/steps.h"
 
+/* KiB: what a memory cgroup takes until a small static program runs; tests/bench measures it. */
+#define MEMORY_NEEDED 256
+
 #define FORK_NO_EXEC 0x40 /* PF_FORKNOEXEC in field 9 of proc(5)'s stat */
 
 /* Namespaces that clone makes; the cgroup namespace must come after entering the group. */
@@ -245,17 +248,27 @@ bool spawn_in_payload(pid_t pid)
 	return !rest || !(strtoul(rest + 1, NULL, 10) & FORK_NO_EXEC);
 }
 
-/* What else is known of a death before the payload. */
-static int died_hint(struct cgroup *cg, int status, struct err *e)
+/* Whether the kernel has killed a process of the container for want of memory; *peak: its most. */
+static bool out_of_memory(struct cgroup *cg, uint64_t *peak)
 {
 	struct cgroup_exit x = {0};
 
 	cgroup_exit_read(cg, &x);
-	if (x.has_oom_kills && x.oom_kills > 0)
+	*peak = x.memory_peak;
+	return x.has_oom_kills && x.oom_kills > 0;
+}
+
+/* What else is known of a death before the payload. */
+static int died_hint(struct cgroup *cg, int status, struct err *e)
+{
+	uint64_t peak;
+
+	if (out_of_memory(cg, &peak))
 		return fail_hint(e,
 		                 "raise /linux/resources/memory/limit: the container ran out of "
-		                 "memory at %" PRIu64 " KiB, set-up and a small program need 256",
-		                 x.memory_peak >> 10);
+		                 "memory at %" PRIu64
+		                 " KiB, set-up and a small program need %d KiB",
+		                 peak >> 10, MEMORY_NEEDED);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		return fail_hint(e, "the seccomp profile forbids a system call that the set-up "
 		                    "needs");
@@ -269,6 +282,25 @@ int spawn_died(struct cgroup *cg, int status, const char *before, struct err *e)
 	else
 		fail(e, 0, "init ended with status %d before step %s", WEXITSTATUS(status), before);
 	return died_hint(cg, status, e);
+}
+
+void spawn_tell_killed(struct cgroup *cg, int status)
+{
+	struct err e = {0};
+	uint64_t peak;
+
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || !out_of_memory(cg, &peak))
+		return;
+	fail(&e, 0, "the container's process was killed: out of memory at %" PRIu64 " KiB",
+	     peak >> 10);
+	if (peak >> 10 < MEMORY_NEEDED)
+		fail_hint(&e,
+		          "raise /linux/resources/memory/limit: set-up and a small program need "
+		          "%d KiB",
+		          MEMORY_NEEDED);
+	else
+		fail_hint(&e, "raise /linux/resources/memory/limit");
+	log_error(&e, "run");
 }
 
 int spawn_init_died(struct ctx *c, const char *before, struct err *e)

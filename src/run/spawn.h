@@ -29,6 +29,10 @@ void spawn_adopt(struct ctx *c, pid_t pid, int pidfd);
  * been received, or it was killed before (then spawn_init_died tells). */
 void spawn_stage_end(struct ctx *c);
 
+/* The payload of a run ended with status: logs an error if the kernel killed it for want of memory,
+ * since it could not say so itself. */
+void spawn_tell_killed(struct cgroup *cg, int status);
+
 /* Init ended without a word before it passed the row called before: reaps it and says how; -1. */
 int spawn_init_died(struct ctx *c, const char *before, struct err *e);
 /* The same for a wait status that is known already; -1. */

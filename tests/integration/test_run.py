@@ -211,6 +211,32 @@ def listen_fds():
         assert facts["readfd:3"] == "socket a", r
 
 
+def memory_limit(size):
+    if "memory" not in cgroup_hierarchies() and not v2_only():
+        raise Skip("this host has no memory cgroup controller")
+    return {"linux": {"resources": {"memory": {"limit": size, "swap": size}}}}
+
+
+@test("a payload that the kernel kills for want of memory: a line says so")
+def out_of_memory():
+    with Bundle(memory_limit(16 << 20)) as b:
+        b.save(command_args("hog", "64"))
+        r = b.run()
+        assert r.rc == 137 and len(r.err.splitlines()) == 1, r
+        assert "out of memory at 16384 KiB" in r.err and "small program" not in r.err, r
+        b.save(command_args("exit", "137"))
+        r = b.run()
+        assert r.rc == 137 and not r.err, r
+
+
+@test("a memory limit that is too small even for the set-up: the message tells how much is needed")
+def no_memory():
+    with Bundle(memory_limit(64 << 10)) as b:
+        r = b.run()
+        assert r.rc in (1, 137) and len(r.err.splitlines()) == 1, r
+        assert "/linux/resources/memory/limit" in r.err and "need 256 KiB" in r.err, r
+
+
 @test("--no-pivot, --no-new-keyring and --no-subreaper are accepted")
 def other_flags():
     with Bundle() as b:
