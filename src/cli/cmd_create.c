@@ -92,6 +92,6 @@ const struct command cmd_run = {
 	.args_size = sizeof(struct create_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_ENTERS | CMD_QUIET,
+	.flags = CMD_ENTERS | CMD_QUIET_LOG,
 	.run = run_run,
 };

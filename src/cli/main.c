@@ -107,9 +107,10 @@ static int log_level_parse(const char *text, enum log_level *level)
 static int globals_log(const struct globals *g, const struct command *cmd, struct err *e)
 {
 	struct log_config log = {.target = g->log, .level = LOG_LEVEL_WARNING};
+	unsigned quiet = g->log ? CMD_QUIET | CMD_QUIET_LOG : CMD_QUIET;
 
 	/* One engine parses the whole log as a single object, another takes stderr for output. */
-	if (cmd && (cmd->flags & CMD_QUIET) && !str_eq(g->on_unsupported, "warn"))
+	if (cmd && (cmd->flags & quiet) && !str_eq(g->on_unsupported, "warn"))
 		log.level = LOG_LEVEL_ERROR;
 	if (g->log_level && log_level_parse(g->log_level, &log.level) < 0)
 		return word_unknown("--log-level", g->log_level, e);

@@ -53,9 +53,10 @@ struct call {
 };
 
 enum {
-	CMD_WAITS = 1,  /* runs programs and waits for them: signals and umask are put in order */
-	CMD_ENTERS = 2, /* also makes processes in containers */
-	CMD_QUIET = 4   /* engines read its stderr or its log: warnings only on request */
+	CMD_WAITS = 1,    /* runs programs and waits for them: signals and umask are put in order */
+	CMD_ENTERS = 2,   /* also makes processes in containers */
+	CMD_QUIET = 4,    /* engines read its stderr or its log: warnings only on request */
+	CMD_QUIET_LOG = 8 /* engines read its log, people its stderr */
 };
 
 struct command {

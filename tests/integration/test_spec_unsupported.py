@@ -91,6 +91,20 @@ def state_lists():
         b.delete("--force")
 
 
+@test("run warns of what is not applied; create, and run with a log, only if told to")
+def run_warns():
+    with Bundle({"process": {"capabilities": capsets(CAPS + ["CAP_NO_SUCH"])}}) as b:
+        r = b.run(check=True)
+        assert r.err and all("warning" in line and "CAP_NO_SUCH" in line for line in r.err.splitlines()), r
+        assert not b.run(glob=("--log-level", "error"), check=True).err
+        log = os.path.join(work, unique("log"))
+        r = b.run(glob=("--log", log), check=True)
+        assert not r.err and not read(log), (r, read(log))
+        os.unlink(log)
+        assert not b.create().err
+        b.delete("--force")
+
+
 @test("capabilities that are unknown or not ours are a warning, in the log and in the state")
 def capabilities():
     with Bundle({"process": {"capabilities": capsets(CAPS + ["CAP_NO_SUCH", "SYS_NONSENSE"])}}) as b:
