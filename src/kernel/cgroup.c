@@ -16,8 +16,7 @@
 #include "kernel/cgroup_systemd_property.h"
 #include "ocispec.h"
 
-#define DEFAULT_PARENT "/davit"
-#define DELEGATE_LEAF  "init" /* of the own switch, unless a name is given */
+#define DELEGATE_LEAF "init" /* of the own switch, unless a name is given */
 
 #define A_SUBGROUP "run.oci.systemd.subgroup"
 #define A_LEAF     "run.oci.delegate-cgroup"
@@ -95,8 +94,8 @@ static int name_make(const struct cgroup_request *r, struct cgroup_plan *p, stru
 		/* What is filled in is the same for every plan. */
 		if (p->beside_own)
 			TRY(cgroup_host_own((struct cgroup_host *)p->host, e));
-		p->path =
-			cgroup_path_resolve(r->path, p->beside_own ? "" : DEFAULT_PARENT, r->id, e);
+		p->path = cgroup_path_resolve(r->path, p->beside_own ? "" : CGROUP_DEFAULT_PARENT,
+		                              r->id, e);
 		if (!p->path)
 			return fail_at(e, "/linux/cgroupsPath");
 		return 0;
@@ -132,7 +131,8 @@ static int resources_make(const struct cgroup_request *r, struct cgroup_plan *p,
 	p->settings = xcalloc(1, sizeof(*p->settings));
 	TRY(cgroup_settings_make(r->resources, &k, p->settings, e));
 	p->optional = r->rootless && !p->settings->n;
-	/* Without the host's privilege no node can be made, and no rule can be set. */
+	/* Without the host's privilege no node can be made, and no rule can be set.
+   */
 	if (r->rootless)
 		return 0;
 	p->devices = xcalloc(1, sizeof(*p->devices));

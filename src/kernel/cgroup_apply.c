@@ -15,9 +15,12 @@
 #include "kernel/cgroup_device.h"
 #include "kernel/cgroup_dir.h"
 #include "kernel/cgroup_make.h"
+#include "kernel/cgroup_realtime.h"
 #include "kernel/cgroup_resources.h"
 #include "kernel/cgroup_systemd.h"
 #include "ocispec.h"
+
+#define RT_TRIES 8
 
 /* What makes a line of a keyed file as it was before anything was set. */
 static const struct {
@@ -134,23 +137,6 @@ static int put_lines(const struct cgroup_dir *d, const struct cgroup_setting *s,
 	return 0;
 }
 
-/* A realtime budget cannot be over that of the group above. Groups above that davit made have none
- * yet: give them the same. */
-static bool rt_parents(const struct cgroup_dir *d, const char *value)
-{
-	autofree char *path = xstrdup(d->path);
-	struct cgroup_dir at = {.path = path, .fd = -1};
-
-	if (d->made < 2)
-		return false;
-	for (char *p = strchr(path + d->mount_len + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		(void)cgroup_dir_write(&at, "cpu.rt_runtime_us", value); /* the retry tells */
-		*p = '/';
-	}
-	return true;
-}
-
 /* The value for a setting that depends on what the group has now; the caller frees. */
 static char *value_now(const struct cgroup_dir *d, const struct cgroup_setting *s, struct err *e)
 {
@@ -220,11 +206,27 @@ static int put_fail(struct cgroup *cg, const struct cgroup_dir *d, const struct 
 			e, "the limit of memory and swap together must not be lower: set it too");
 	else if (errnum == ENODEV)
 		(void)fail_hint(e, "the device must be there, and be a whole disk");
+	else if (errnum == EINVAL && str_eq(s->file, "cpu.rt_runtime_us"))
+		(void)cgroup_rt_explain(d, s->value, e);
 	if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
 		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
 	else if (errnum == ENOENT && is_swap(s))
 		(void)fail_hint(e, "boot the kernel with swapaccount=1");
 	return fail_at(e, "%s", s->at);
+}
+
+/* After a write that failed with errnum: makes what it lacked, if that can be, and writes again. */
+static int put_again(const struct cgroup_dir *d, const struct cgroup_setting *s, const char *value,
+                     int errnum, struct cgroup_undo *undo)
+{
+	if (errnum == EINVAL && str_eq(s->file, "cpu.rt_runtime_us")) {
+		/* Other containers below the same group may take what there was made room for. */
+		for (int i = 0; i < RT_TRIES && cgroup_rt_make_room(d, value); i++)
+			if (put(d, s, value, undo) == 0)
+				return 0;
+	}
+	errno = errnum;
+	return -1;
 }
 
 /* 0 written, 1 the file is not there and need not be. */
@@ -250,10 +252,9 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 	}
 	if (put_lines(d, s, value, undo) == 0)
 		return 0;
-	*errnum = errno;
-	if (*errnum == EINVAL && str_eq(s->file, "cpu.rt_runtime_us") && rt_parents(d, value) &&
-	    put_lines(d, s, value, undo) == 0)
+	if (put_again(d, s, value, errno, undo) == 0)
 		return 0;
+	*errnum = errno;
 	if ((*errnum == ENOENT || *errnum == EOPNOTSUPP) &&
 	    s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))
 		return 1;

@@ -7,13 +7,16 @@
 
 struct err;
 
+/* All containers without a cgroupsPath of their own are below it. */
+#define CGROUP_DEFAULT_PARENT "/davit"
+
 /* A cleaned copy of path: one slash between components, none at the end, always one in front.
  * "." and ".." as a component, control characters, and components over 255 bytes are errors.
  * The caller frees. */
 char *cgroup_path_clean(const char *path, struct err *e);
 
 /* The group of a container below a hierarchy's mount for the cgroupfs manager. parent is the
- * default parent ("/davit" for root); path may be NULL. The caller frees. */
+ * default parent (CGROUP_DEFAULT_PARENT for root); path may be NULL. The caller frees. */
 char *cgroup_path_resolve(const char *path, const char *parent, const char *id, struct err *e);
 
 /* A unit of systemd. All three are owned; free with cgroup_unit_free. */

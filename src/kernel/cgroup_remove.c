@@ -19,8 +19,6 @@
 #include "kernel/cgroup_host.h"
 #include "kernel/cgroup_systemd.h"
 
-#define DEFAULT_PARENT "/davit"
-
 /* The error when processes stay: names some of them. */
 static int stay_fail(const struct cgroup_dir *d, struct err *e)
 {
@@ -87,7 +85,7 @@ static void children_remove(const struct cgroup_dir *d)
 static void parents_remove(const struct cgroup_dir *d)
 {
 	autofree char *path = xstrdup(d->path);
-	bool ours = str_starts(cgroup_dir_name(d), DEFAULT_PARENT "/");
+	bool ours = str_starts(cgroup_dir_name(d), CGROUP_DEFAULT_PARENT "/");
 
 	for (unsigned i = 1; i < d->made || ours; i++) {
 		*strrchr(path, '/') = '\0';

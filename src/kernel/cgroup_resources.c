@@ -241,6 +241,11 @@ static int cpu_check(const struct oci_resources_cpu *c, struct err *e)
 		fail(e, 0, "cpu burst %" PRIu64 " is over the quota %" PRId64, c->burst, c->quota);
 		return fail_at(e, ROOT "/cpu/burst");
 	}
+	if (c->realtime_period && c->realtime_runtime > (int64_t)c->realtime_period) {
+		fail(e, 0, "cpu realtime runtime %" PRId64 " is over the period %" PRIu64,
+		     c->realtime_runtime, c->realtime_period);
+		return fail_at(e, ROOT "/cpu/realtimeRuntime");
+	}
 	if (c->idle < 0 || c->idle > 1) {
 		fail(e, 0, "cpu idle is %" PRId64 ", not 0 or 1", c->idle);
 		return fail_at(e, ROOT "/cpu/idle");
