@@ -23,6 +23,9 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "integration"))
+import cgroup_table  # noqa: E402
+
 TABLE = os.path.join(HERE, "spec-coverage.tsv")
 DEFINITION = os.path.join(HERE, "..", "libocispec", "runtime-spec.def")
 ROOTS = {"property": "config", "state": "state", "agent": "container_process_state", "features": "features"}
@@ -109,7 +112,7 @@ def known_tests():
             text = f.read()
         for name in re.findall(r"^@test\((?:.|\n)*?\)\n(?:@\w+\n)?def (\w+)\(", text, re.M):
             found.add(f"{os.path.basename(path)}:{name}")
-    return found
+    return found | {f"test_cgroup_table.py:{cgroup_table.function_name(row)}" for row in cgroup_table.ROWS}
 
 
 def ran_tests(path):
@@ -151,6 +154,17 @@ def not_run(rows, ran):
             yield f"{row[1]}: did not run: {row[2]}"
 
 
+def resources():
+    """What cgroup_table.py and docs/cgroups.md lack of linux.resources."""
+    root = "linux.resources."
+    wanted = {path[len(root):] for kind, path in properties() if kind == "property" and path.startswith(root)}
+    have = {path for row in cgroup_table.ROWS for path in cgroup_table.paths(row.resources)}
+    yield from (f"no row: {path}" for path in sorted(wanted - have))
+    with open(os.path.join(HERE, "..", "docs", "cgroups.md"), encoding="utf-8") as f:
+        if f.read() != cgroup_table.page():
+            yield "docs/cgroups.md: run tests/integration/cgroup_table.py >docs/cgroups.md"
+
+
 number = failed = 0
 
 
@@ -169,6 +183,7 @@ def main():
     point("the table's rows are whole", form(rows))
     rows = [row for row in rows if len(row) == 5]
     point("each property of the description has its row", compare(rows, properties(), ROOTS))
+    point("each resource has a row of cgroup_table.py, and docs/cgroups.md says what it says", resources())
     point("each test that is named exists", unknown(rows, known_tests()))
     ran = os.environ.get("COVERAGE_RAN")
     point("each row was shown by a test in this check, or says where it is shown",

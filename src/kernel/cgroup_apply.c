@@ -26,12 +26,13 @@
 static const struct {
 	const char *file, *rest;
 } keyed_reset[] = {
-	{"io.max",        "rbps=max wbps=max riops=max wiops=max"},
-	{"io.weight",     "default"                              },
-	{"io.bfq.weight", "default"                              },
-	{"rdma.max",      "hca_handle=max hca_object=max"        },
-	{"misc.max",      "max"				  },
-	{"io.latency",    "target=0"                             },
+	{"io.max",                  "rbps=max wbps=max riops=max wiops=max"},
+	{"io.weight",               "default"                              },
+	{"io.bfq.weight",           "default"                              },
+	{"blkio.bfq.weight_device", "default"                              },
+	{"rdma.max",                "hca_handle=max hca_object=max"        },
+	{"misc.max",                "max"				  },
+	{"io.latency",              "target=0"                             },
 };
 
 static void undo_add(struct cgroup_undo *u, const struct cgroup_dir *d, const char *file,
@@ -96,6 +97,50 @@ static bool same_value(const struct cgroup_setting *s, const char *old, const ch
 	return a / page == b / page;
 }
 
+static int put_value(const struct cgroup_dir *d, const struct cgroup_setting *s, const char *value)
+{
+	char now[64];
+
+	TRY(cgroup_dir_write(d, s->file, value));
+	if (!(s->flags & SETTING_VERIFY) ||
+	    (cgroup_dir_read(d, s->file, now, sizeof(now)) >= 0 && same_value(s, now, value)))
+		return 0;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+/* What has to be written to get back what the file reads now. */
+static char *value_old(const struct cgroup_dir *d, const char *text, const struct cgroup_setting *s,
+                       const char *value)
+{
+	static const char oom[] = "oom_kill_disable ";
+
+	if (str_starts(s->file, "cpuset.") && text[0] == '\n') {
+		/* A group with processes cannot go back to nothing, which stands for what the group
+		 * above has: name that. */
+		autofree char *file = xasprintf("%s.effective", s->file);
+		autofree char *now = cgroup_dir_slurp(d, file);
+
+		if (now)
+			return xstrndup(now, strcspn(now, "\n"));
+	}
+	if (s->flags & SETTING_KEYED)
+		return keyed_old(text, s->file, value);
+	if (str_starts(text, oom)) /* memory.oom_control reads otherwise than it is written */
+		text += sizeof(oom) - 1;
+	return xstrndup(text, strcspn(text, "\n"));
+}
+
+/* The kernel forgets the share of a group that becomes idle. */
+static void undo_add_share(struct cgroup_undo *u, const struct cgroup_dir *d)
+{
+	const char *file = d->v2 ? "cpu.weight" : "cpu.shares";
+	char share[32];
+
+	if (cgroup_dir_read(d, file, share, sizeof(share)) > 0)
+		undo_add(u, d, file, share);
+}
+
 /* One write. With undo: not if the value is there already, and the old one is kept. */
 static int put(const struct cgroup_dir *d, const struct cgroup_setting *s, const char *value,
                struct cgroup_undo *undo)
@@ -104,17 +149,17 @@ static int put(const struct cgroup_dir *d, const struct cgroup_setting *s, const
 	autofree char *old = NULL;
 
 	if (!undo)
-		return cgroup_dir_write(d, s->file, value);
+		return put_value(d, s, value);
 	text = cgroup_dir_slurp(d, s->file);
 	if (!text && errno == ENOENT)
 		return -1;
-	if (text && (s->flags & SETTING_KEYED))
-		old = keyed_old(text, s->file, value);
-	else if (text)
-		old = xstrndup(text, strcspn(text, "\n"));
-	if (old && same_value(s, old, value))
+	if (text)
+		old = value_old(d, text, s, value);
+	if (old && text[0] != '\n' && same_value(s, old, value))
 		return 0;
-	if (cgroup_dir_write(d, s->file, value) < 0)
+	if (str_eq(s->file, "cpu.idle") && old && str_eq(old, "0"))
+		undo_add_share(undo, d);
+	if (put_value(d, s, value) < 0)
 		return -1;
 	if (old)
 		undo_add(undo, d, s->file, old);
@@ -160,7 +205,8 @@ static char *value_now(const struct cgroup_dir *d, const struct cgroup_setting *
 		}
 		return xasprintf("%" PRIu64, total - limit);
 	}
-	if ((s->flags & SETTING_CHECK_USAGE) && cgroup_dir_u64(d, "memory.current", &usage) == 0 &&
+	if ((s->flags & SETTING_CHECK_USAGE) &&
+	    cgroup_dir_u64(d, d->v2 ? "memory.current" : "memory.usage_in_bytes", &usage) == 0 &&
 	    str_to_u64(s->value, &limit) == 0 && usage > limit) {
 		fail(e, EBUSY, "memory limit %s is below the usage of %" PRIu64, s->value, usage);
 		fail_at(e, "%s", s->at);
@@ -204,10 +250,21 @@ static int put_fail(struct cgroup *cg, const struct cgroup_dir *d, const struct 
 	else if (errnum == EINVAL && str_eq(s->file, "memory.limit_in_bytes"))
 		(void)fail_hint(
 			e, "the limit of memory and swap together must not be lower: set it too");
+	else if (errnum == ENODEV && str_starts(s->file, "rdma."))
+		(void)fail_hint(e, "the RDMA devices of this host are in /sys/class/infiniband");
+	else if (errnum == ENODEV && str_starts(s->file, "net_prio."))
+		(void)fail_hint(e, "there is no network interface of that name on the host");
 	else if (errnum == ENODEV)
 		(void)fail_hint(e, "the device must be there, and be a whole disk");
+	else if (errnum == EOPNOTSUPP && strstr(s->file, "weight"))
+		(void)fail_hint(e, "the device needs the I/O scheduler bfq");
+	else if (errnum == ENOENT && str_starts(s->file, "blkio.bfq."))
+		(void)fail_hint(e, "the kernel needs the I/O scheduler bfq");
 	else if (errnum == EINVAL && str_eq(s->file, "cpu.rt_runtime_us"))
 		(void)cgroup_rt_explain(d, s->value, e);
+	else if (errnum == EINVAL &&
+	         (str_eq(s->file, "cpu.shares") || str_eq(s->file, "cpu.weight")))
+		(void)fail_hint(e, "an idle group has no share: set cpu.idle to 0 as well");
 	if (errnum == ENOENT && str_starts(s->file, "hugetlb."))
 		(void)fail_hint(e, "the sizes of this host are in /sys/kernel/mm/hugepages");
 	else if (errnum == ENOENT && is_swap(s))
@@ -224,6 +281,13 @@ static int put_again(const struct cgroup_dir *d, const struct cgroup_setting *s,
 		for (int i = 0; i < RT_TRIES && cgroup_rt_make_room(d, value); i++)
 			if (put(d, s, value, undo) == 0)
 				return 0;
+	}
+	if (errnum == ENOENT && d->v2 && !(s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))) {
+		autofree char *controller = file_controller(s);
+
+		/* systemd does not know all controllers, and so hands out only some. */
+		if (!str_eq(controller, "cgroup") && cgroup_v2_enable_one(d, controller))
+			return put_lines(d, s, value, undo);
 	}
 	errno = errnum;
 	return -1;
@@ -259,9 +323,8 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 	    s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))
 		return 1;
 	if (*errnum == ENOENT && is_swap(s) && access(d->path, F_OK) == 0 && !host_has_swap()) {
-		log_warn("linux.resources.memory.swap: the kernel does not count swap, and this "
-		         "host "
-		         "has none, ignoring");
+		unapplied_note("linux.resources.memory.swap: the kernel does not count swap, and "
+		               "this host has none");
 		return 0;
 	}
 	if (s->flags & SETTING_TOLERATED) {
@@ -285,8 +348,8 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 		if (rc < 0 && lenient && !(one->flags & SETTING_OR_NEXT))
 			rc = 0;
 		lenient = rc == 0 && one->flags & SETTING_OR_NEXT;
-		/* the kernel has no such file, or no such function behind it */
-		if (rc < 0 && (errnum == ENOENT || errnum == EOPNOTSUPP))
+		/* no such file, no such function behind it, no such device */
+		if (rc < 0 && (errnum == ENOENT || errnum == EOPNOTSUPP || errnum == ENODEV))
 			rc = unapplied(e);
 		if (rc >= 0)
 			continue;
@@ -347,41 +410,45 @@ static int update_settings(struct cgroup *cg, const struct oci_resources *r,
 	return cgroup_settings_make(r, &k, s, e);
 }
 
-static int update_devices(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+static int update_rules(struct cgroup *cg, const struct oci_resources *r,
+                        struct cgroup_device_rules *rules, struct err *e)
 {
-	struct cgroup_device_rules rules = {0};
-	int rc;
-
 	if (!r->n_devices)
 		return 0;
 	if (cg->rootless) {
 		fail(e, EPERM, "change the device rules of a rootless container");
 		return fail_at(e, "/linux/resources/devices");
 	}
-	TRY(cgroup_device_rules_make(r->devices, r->n_devices, &rules, e));
-	rc = cgroup_device_apply(cg, &rules, true, e);
-	cgroup_device_rules_free(&rules);
-	return rc;
+	return cgroup_device_rules_make(r->devices, r->n_devices, rules, e);
+}
+
+static int update_write(struct cgroup *cg, const struct oci_resources *r,
+                        const struct cgroup_settings *s, const struct cgroup_device_rules *rules,
+                        struct cgroup_undo *undo, struct err *e)
+{
+	TRY(cgroup_settings_write(cg, s, undo, e));
+	if (cg->manager == CGROUP_MANAGER_SYSTEMD) {
+		TRY(cgroup_systemd_update(cg, r, e));
+		/* systemd rounds, and forgets a period without a quota: what differs now */
+		TRY(cgroup_settings_write(cg, s, undo, e));
+	}
+	return r->n_devices ? cgroup_device_apply(cg, rules, true, e) : 0;
 }
 
 int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
 {
+	struct cgroup_device_rules rules = {0};
 	struct cgroup_settings s = {0};
 	struct cgroup_undo undo = {0};
-	int rc;
+	int rc = -1;
 
-	TRY(update_settings(cg, r, &s, e));
-	rc = cgroup_settings_write(cg, &s, &undo, e);
-	if (rc == 0 && cg->manager == CGROUP_MANAGER_SYSTEMD)
-		rc = cgroup_systemd_update(cg, r, e);
-	/* systemd rounds, and forgets a period without a quota: what differs now */
-	if (rc == 0 && cg->manager == CGROUP_MANAGER_SYSTEMD)
-		rc = cgroup_settings_write(cg, &s, &undo, e);
-	if (rc == 0)
-		rc = update_devices(cg, r, e);
+	/* Whatever can be wrong with the request is found before the first write. */
+	if (update_settings(cg, r, &s, e) == 0 && update_rules(cg, r, &rules, e) == 0)
+		rc = update_write(cg, r, &s, &rules, &undo, e);
 	if (rc < 0)
 		cgroup_undo_run(&undo);
 	cgroup_undo_free(&undo);
+	cgroup_device_rules_free(&rules);
 	cgroup_settings_free(&s);
 	return rc;
 }

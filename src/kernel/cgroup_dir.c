@@ -145,6 +145,8 @@ int cgroup_dir_write(const struct cgroup_dir *d, const char *file, const char *t
 
 	if (fd < 0)
 		return -1;
+	if (!text[0])
+		text = "\n"; /* the kernel does not see a write of nothing */
 	do
 		n = write(fd, text, strlen(text));
 	while (n < 0 && errno == EINTR);

@@ -15,6 +15,9 @@ int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e);
  */
 void cgroup_v2_enable(struct cgroup_dir *d);
 
+/* Enables one controller from the mount's root down to d. False if it could not be had there. */
+bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller);
+
 /* Enables the controllers that the group at path has for the groups below it. */
 void cgroup_v2_enable_below(const struct cgroup_dir *d);
 

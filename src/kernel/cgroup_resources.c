@@ -130,12 +130,30 @@ static int memory_check(const struct oci_resources_memory *m, struct err *e)
 	return 0;
 }
 
+/* Kernel memory counts within the limit too; that of sockets is counted apart. */
+static void memory_v1_kernel(const struct oci_resources_memory *m, struct cgroup_settings *s)
+{
+	unsigned lost = m->limit > 0 ? SETTING_TOLERATED : 0;
+
+	if (m->kernel)
+		setting_limit(s, "memory", false,
+		              SETTING_BYTES |
+		                      (m->kernel < 0 ? SETTING_IF_THERE : SETTING_VERIFY | lost),
+		              ROOT "/memory/kernel", "memory.kmem.limit_in_bytes", m->kernel);
+	if (m->kernel_tcp)
+		setting_limit(
+			s, "memory", false,
+			SETTING_BYTES | (m->kernel_tcp < 0 ? SETTING_IF_THERE : SETTING_VERIFY),
+			ROOT "/memory/kernelTCP", "memory.kmem.tcp.limit_in_bytes", m->kernel_tcp);
+}
+
 static int memory_v1(const struct oci_resources_memory *m, struct cgroup_settings *s)
 {
+	unsigned check = m->check_before_update && m->limit > 0 ? SETTING_CHECK_USAGE : 0;
 	int64_t swap = m->swap;
 
 	if (m->limit)
-		setting_limit(s, "memory", false, SETTING_BYTES | SETTING_PAIR,
+		setting_limit(s, "memory", false, SETTING_BYTES | SETTING_PAIR | check,
 		              ROOT "/memory/limit", "memory.limit_in_bytes", m->limit);
 	if (m->limit < 0 && !swap)
 		swap = -1; /* a smaller limit of both would keep memory limited */
@@ -147,13 +165,7 @@ static int memory_v1(const struct oci_resources_memory *m, struct cgroup_setting
 	if (m->reservation)
 		setting_limit(s, "memory", false, SETTING_BYTES, ROOT "/memory/reservation",
 		              "memory.soft_limit_in_bytes", m->reservation);
-	if (m->kernel)
-		setting_limit(s, "memory", false, SETTING_BYTES | SETTING_TOLERATED,
-		              ROOT "/memory/kernel", "memory.kmem.limit_in_bytes", m->kernel);
-	if (m->kernel_tcp)
-		setting_limit(s, "memory", false, SETTING_BYTES | SETTING_TOLERATED,
-		              ROOT "/memory/kernelTCP", "memory.kmem.tcp.limit_in_bytes",
-		              m->kernel_tcp);
+	memory_v1_kernel(m, s);
 	if (m->has_swappiness)
 		setting_number(s, "memory", false, SETTING_TOLERATED, ROOT "/memory/swappiness",
 		               "memory.swappiness", m->swappiness);
@@ -227,7 +239,7 @@ static int memory_make(const struct oci_resources_memory *m, const struct cgroup
 	}
 	if (m->limit > 0 || m->reservation > 0 || m->swap > 0 || m->kernel > 0 || m->kernel_tcp > 0)
 		return setting_absent("memory", ROOT "/memory", e);
-	if (m->has_swappiness || m->disable_oom_killer)
+	if (m->has_swappiness || m->disable_oom_killer || m->use_hierarchy)
 		unapplied_note(
 			"linux.resources.memory: this host has no cgroup controller \"memory\"");
 	return 0;
@@ -351,6 +363,8 @@ static int cpu_make(const struct oci_resources_cpu *c, const struct cgroup_kinds
 	}
 	if (c->shares || c->quota > 0 || c->realtime_runtime || c->idle)
 		return setting_absent("cpu", ROOT "/cpu", e);
+	if (c->period || c->burst || c->realtime_period)
+		unapplied_note("linux.resources.cpu: this host has no cgroup controller \"cpu\"");
 	return 0;
 }
 
@@ -429,7 +443,7 @@ static int network_make(const struct oci_resources_network *n, const struct cgro
 {
 	if (!n)
 		return 0;
-	if (n->has_class_id && n->class_id && cgroup_where(k, "net_cls", NULL))
+	if (n->has_class_id && cgroup_where(k, "net_cls", NULL)) /* 0 takes one away */
 		setting_number(s, "net_cls", false, 0, ROOT "/network/classID", "net_cls.classid",
 		               n->class_id);
 	else if (n->has_class_id && n->class_id)

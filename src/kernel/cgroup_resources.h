@@ -22,8 +22,9 @@ enum {
 	SETTING_BYTES = 32,      /* the kernel rounds to pages */
 	SETTING_KEEP_QUOTA = 64, /* cpu.max: value is a period, the quota stays */
 	SETTING_MINUS_LIMIT = 128, /* value is memory and swap: memory.max is to be subtracted */
-	SETTING_CHECK_USAGE = 256, /* not below memory.current */
+	SETTING_CHECK_USAGE = 256, /* not below what the group uses */
 	SETTING_UNIFIED = 512,     /* from linux.resources.unified */
+	SETTING_VERIFY = 1024,     /* the kernel may take the value and do nothing: read it back */
 };
 
 struct cgroup_setting {

@@ -79,6 +79,20 @@ void cgroup_v2_enable(struct cgroup_dir *d)
 	}
 }
 
+bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller)
+{
+	autofree char *path = xstrdup(d->path);
+	char *end = path + d->mount_len;
+	bool enabled = false;
+
+	for (; end; end = strchr(end + 1, '/')) {
+		*end = '\0';
+		enabled = enable_list(path, controller);
+		*end = '/';
+	}
+	return enabled;
+}
+
 void cgroup_v2_enable_below(const struct cgroup_dir *d)
 {
 	char have[LIST_SIZE];
