@@ -130,9 +130,7 @@ static int resources_make(const struct cgroup_request *r, struct cgroup_plan *p,
 	kinds_make(p->host, &k, controllers, sizeof(controllers));
 	p->settings = xcalloc(1, sizeof(*p->settings));
 	TRY(cgroup_settings_make(r->resources, &k, p->settings, e));
-	p->optional = r->rootless && !p->settings->n;
-	/* Without the host's privilege no node can be made, and no rule can be set.
-   */
+	/* Without the host's privilege no node can be made, and no rule can be set. */
 	if (r->rootless)
 		return 0;
 	p->devices = xcalloc(1, sizeof(*p->devices));

@@ -79,7 +79,6 @@ struct cgroup_plan {
 	char *delegate;          /* the leaf of a delegated group, or NULL */
 	bool delegate_whole;     /* own switch: the group itself is handed over */
 	bool chown;              /* spec: ownership goes to request->owner */
-	bool optional;           /* rootless without limits: no permission is no error */
 	struct cgroup_settings *settings; /* every resource as file and value; cgroup_resources.h */
 	struct cgroup_device_rules *devices; /* NULL: none are applied (rootless) */
 };

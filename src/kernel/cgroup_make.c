@@ -36,6 +36,15 @@ void cgroup_drop_missing(struct cgroup *cg)
 			dir_drop(cg, i);
 }
 
+/* Whether the hierarchy of d holds what the configuration asks for. */
+static bool is_wanted(const struct cgroup_plan *p, const struct cgroup_dir *d)
+{
+	for (size_t i = 0; i < p->settings->n; i++)
+		if (d->v2 && p->settings->v[i].v2)
+			return true;
+	return false; /* what a user lacks in version 1, cgroup_settings_write tells */
+}
+
 /* 1: made or adopted, 0: tolerated failure, -1: error. */
 static int create_one(const struct cgroup_plan *p, struct cgroup_dir *d, struct err *e)
 {
@@ -47,7 +56,7 @@ static int create_one(const struct cgroup_plan *p, struct cgroup_dir *d, struct 
 		return 1;
 	errnum = errno;
 	d->made = 0; /* not ours, whatever is there now */
-	if (p->request->rootless && is_permission(errnum) && (!d->v2 || p->optional))
+	if (p->request->rootless && is_permission(errnum) && !is_wanted(p, d))
 		return 0;
 	fail(e, errnum, "make cgroup \"%s\"", d->path);
 	if (p->request->rootless && is_permission(errnum))
