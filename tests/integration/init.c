@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/mman.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -778,6 +780,60 @@ static int cmd_forks(char **arg)
 	return 0;
 }
 
+/* huge N: maps N huge pages of 2 MB and touches them */
+static int cmd_huge(char **arg)
+{
+	size_t page = 2u << 20, n = (size_t)(arg[0] ? atoi(arg[0]) : 1) * page;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT);
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (p == MAP_FAILED) {
+		say("huge=%s", errname(errno));
+		return 1;
+	}
+	for (size_t i = 0; i < n; i += page)
+		((volatile char *)p)[i] = 1;
+	say("huge=ok");
+	munmap(p, n);
+	return 0;
+}
+
+/* direct FILE KB: writes so much past the page cache, 64 KB at a time, and says how long it took */
+static int cmd_direct(char **arg)
+{
+	size_t step = 64 << 10, kb = (size_t)(arg[0] && arg[1] ? atoi(arg[1]) : 64);
+	int fd = open(arg[0] ? arg[0] : "/tmp/direct", O_WRONLY | O_CREAT | O_DIRECT, 0600);
+	struct timespec a, b;
+	void *p;
+
+	if (fd < 0 || posix_memalign(&p, 4096, step) != 0) {
+		say("direct=%s", errname(errno));
+		return 1;
+	}
+	memset(p, 1, step);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	for (size_t done = 0; done < kb << 10; done += step)
+		if (pwrite(fd, p, step, (off_t)done) != (ssize_t)step) {
+			say("direct=%s", errname(errno));
+			return 1;
+		}
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	say("direct=ok");
+	say("direct_ms=%ld", (b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000);
+	return 0;
+}
+
+/* cpu N: moves to that CPU */
+static int cmd_cpu(char **arg)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(arg[0] ? atoi(arg[0]) : 0, &set);
+	say("cpu=%s", sched_setaffinity(0, sizeof(set), &set) < 0 ? errname(errno) : "ok");
+	return 0;
+}
+
 static int cmd_spin(char **arg)
 {
 	struct timespec t;
@@ -1024,8 +1080,10 @@ static const struct {
 	{"cgroup",      cmd_cgroup     },
 	{"chown",       cmd_chown      },
 	{"clock",       cmd_clock      },
+	{"cpu",         cmd_cpu        },
 	{"daemon",      cmd_daemon     },
 	{"die",         cmd_die        },
+	{"direct",      cmd_direct     },
 	{"echo",        cmd_echo       },
 	{"env",         cmd_env        },
 	{"exec",        cmd_exec       },
@@ -1035,6 +1093,7 @@ static const struct {
 	{"forks",       cmd_forks      },
 	{"getenv",      cmd_getenv     },
 	{"hog",         cmd_hog        },
+	{"huge",        cmd_huge       },
 	{"ioprio",      cmd_ioprio     },
 	{"keyring",     cmd_keyring    },
 	{"lines",       cmd_lines      },
