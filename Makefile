@@ -143,7 +143,8 @@ help:
 #: make check             every test; installs what is missing when root on Debian
 #: make check-unit        one suite: unit, fuzz, style, integration, validation, coverage; T=REGEX picks files
 #: make check-engines     podman, buildah, containerd, Docker; T=REGEX picks files
-#: make check-old         the integration tests without newer system calls; OLD="ENOSYS:openat2 EPERM:old"
+#: make check-old         the integration tests without newer system calls, each group with ENOSYS and EPERM;
+#:                        OLD="ENOSYS:openat2 EPERM:old" picks some, T=REGEX files
 #: make check-vm          all in virtual machines; VM="v2-systemd v1" picks some, T=REGEX files
 #: make check-tidy        clang-tidy; also check-cppcheck
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer

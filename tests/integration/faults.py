@@ -29,6 +29,7 @@ def tool():
     """The tracer; skips where processes may not be traced."""
     if is_sanitized():
         raise Skip("a program with sanitizers cannot be traced")
+    needs_program()
     built = os.environ.get("BUILD")
     path = os.path.join(built, "tests", "kill") if built else os.path.join(work, "kill")
     if not os.path.exists(path):

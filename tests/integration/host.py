@@ -70,6 +70,13 @@ def is_sanitized():
         return b"__asan_init" in f.read()
 
 
+def needs_program():
+    """Skips when DAVIT is something that runs the program: a script, a wrapper, a tracer."""
+    with open(DAVIT, "rb") as f:
+        if b"config.json" not in f.read():
+            raise Skip(f"{DAVIT} is not the program itself but runs it")
+
+
 TAG = "dvt" + os.urandom(4).hex()  # part of every id, path and cgroup that the tests make
 work = tempfile.mkdtemp(prefix=f"davit-{TAG}-")  # of this run; removed at exit
 root = os.path.join(work, "state")  # the runtime's state directory

@@ -1058,8 +1058,12 @@ static int cmd_exespy(char **arg)
 			if (st.st_ino != own.st_ino || st.st_dev != own.st_dev) {
 				snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 				int w = open(path, O_WRONLY | O_CLOEXEC);
+				/* its seals keep a memfd from being written to */
+				int sealed = w >= 0 && fcntl(w, F_GET_SEALS) > 0;
 				say("exe=%llu %s", (unsigned long long)st.st_ino,
-				    w < 0 ? errname(errno) : "WRITABLE");
+				    w < 0    ? errname(errno)
+				    : sealed ? "sealed"
+				             : "WRITABLE");
 				if (w >= 0)
 					close(w);
 			}

@@ -405,6 +405,7 @@ def cheap():
         raise Skip("needs strace")
     if is_sanitized():
         raise Skip("a program with sanitizers cannot be traced")
+    needs_program()
     with Bundle() as b:
         b.up()
         for args in (["--version"], ["state", b.id], ["list"]):
@@ -417,6 +418,7 @@ def cheap():
 
 @test("a set-user-ID copy refuses to run")
 def setuid():
+    needs_program()
     copy_path = os.path.join(work, "davit-setuid")
     shutil.copy(DAVIT, copy_path)
     os.chmod(copy_path, 0o4755)

@@ -358,12 +358,12 @@ static void test_notify_failures(void)
 	mail->state = 0;
 	is_int(seccomp_listener_take(mail, -1, 20, &e), -1);
 	is_int(e.errnum, ETIMEDOUT);
-	pid_t pid = fork();
+	autofd pidfd = -1;
+	/* as the runtime gets it, which is older than pidfd_open(2) */
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, &pidfd, NULL, 0);
 
 	if (pid == 0)
 		_exit(0);
-	autofd pidfd = sys_pidfd_open(pid, 0);
-
 	is_int(seccomp_listener_take(mail, pidfd, 5000, &e), -1);
 	is_int(e.errnum, 0);
 	waitpid(pid, &status, 0);
