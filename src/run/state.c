@@ -116,7 +116,10 @@ int state_root_open(const struct davit_context *c, bool make, struct err *e)
 		return fail(e, 0, "\"%s\" cannot be the state root", path);
 	fd = fd_try_open(AT_FDCWD, path, flags);
 	if (fd < 0 && errno == ENOENT && make) {
-		TRY(root_make(path, e));
+		if (root_make(path, e) < 0)
+			return c->root ? -1
+			               : fail_hint(e, "set XDG_RUNTIME_DIR to a directory of "
+			                              "yours, or give one with --root");
 		fd = fd_try_open(AT_FDCWD, path, flags);
 	}
 	if (fd < 0) {

@@ -229,4 +229,13 @@ def rootless_not_zero():
         assert Facts(r.out)["uid"] == "1000", r
 
 
+@test("unprivileged without a runtime directory: the error says what to set")
+def rootless_no_directory():
+    with Bundle() as b:
+        b.save()
+        r = run_command(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", DAVIT, "run", "--bundle",
+                         b.dir, b.id], env={"PATH": os.environ["PATH"]})
+    fails(r, f"/run/user/{USER}/davit", "permission denied", "XDG_RUNTIME_DIR", "--root")
+
+
 main()
