@@ -64,7 +64,6 @@ struct ctx {
 	bool cwd_late;         /* init: the working directory is to be entered as the user */
 	const char *exec_path; /* init: what will be executed */
 	char **envp;
-	pid_t host_pid;              /* init: its own pid on the host, when hooks need it */
 	struct container *container; /* exec: the container that is joined */
 	int status;                  /* run and exec: wait status of the payload */
 	int exit_record;             /* run: the file for the exit record, or -1 */

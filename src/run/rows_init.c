@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -195,18 +194,6 @@ int row_devices(struct ctx *c, struct err *e)
 	return dev_setup(&c->rootfs_plan, &c->rootfs, e);
 }
 
-/* The host's procfs is still in view: it tells our pid out there. */
-static void host_pid_find(struct ctx *c)
-{
-	char text[16];
-	ssize_t n = readlink("/proc/self", text, sizeof text - 1);
-
-	if (n > 0) {
-		text[n] = '\0';
-		c->host_pid = (pid_t)strtol(text, NULL, 10);
-	}
-}
-
 int row_hooks_create_container(struct ctx *c, struct err *e)
 {
 	struct hooks_run r = {
@@ -217,15 +204,13 @@ int row_hooks_create_container(struct ctx *c, struct err *e)
 		.cwd = c->plan->bundle,
 	};
 
-	host_pid_find(c);
-	r.state = state_oci_json(c->plan->record, c->host_pid, "created", &c->arena, &r.state_len);
+	/* here and in startContainer: "the pid as seen by the container" (runtime.md, state) */
+	r.state = state_oci_json(c->plan->record, getpid(), "created", &c->arena, &r.state_len);
 	return hooks_run(&r, e);
 }
 
 int row_pivot(struct ctx *c, struct err *e)
 {
-	if (c->plan->hooks->n_start_container && !c->host_pid)
-		host_pid_find(c);
 	for (int k = 0; k < NS_COUNT; k++)
 		fd_close_at(&c->ns_fds[k]);
 	TRY(rootfs_pivot(&c->rootfs_plan, &c->rootfs, e));

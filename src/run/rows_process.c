@@ -319,7 +319,7 @@ int row_hooks_start_container(struct ctx *c, struct err *e)
 
 	if (c->plan->seccomp_notify)
 		(void)signal(SIGCHLD, SIG_DFL); /* hooks are waited for: see seccomp_install.c */
-	r.state = state_oci_json(c->plan->record, c->host_pid, "created", &c->arena, &r.state_len);
+	r.state = state_oci_json(c->plan->record, getpid(), "created", &c->arena, &r.state_len);
 	return hooks_run(&r, e);
 }
 

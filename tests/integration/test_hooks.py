@@ -96,9 +96,23 @@ def state_stdin():
             want = {"poststart": ["running"], "poststop": ["stopped"], "startContainer": ["created"]}
             assert st["status"] in want.get(kind, ["creating", "created"]), (kind, st)
             if kind in ("createContainer", "startContainer"):
-                assert st["pid"] in (1, pid), (kind, st)
+                assert st["pid"] == 1, (kind, st)
             elif kind != "poststop":
                 assert st["pid"] == pid, (kind, st)
+
+
+@test("without a pid namespace of its own every hook is told the same pid")
+def state_pid_shared():
+    with hooked() as b:
+        h = Hooks(b)
+        for kind in KINDS[:-1]:
+            h.add(kind, f"cat > $L/{kind}")
+        b.save(command_args("pause"), {"linux": {"namespaces": namespaces("mount", "ipc")}, "hostname": None})
+        b.create()
+        pid = b.pid()
+        b.start()
+        b.delete("--force")
+        assert [json.loads(h.read(kind))["pid"] for kind in KINDS[:-1]] == [pid] * 5, pid
 
 
 @test("runtime hooks run in the runtime's namespaces, container hooks in the container's")
