@@ -184,6 +184,11 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 	if (s != DAVIT_CREATED)
 		return fail(e, 0, "cannot start container \"%s\": it is %s, not created", id,
 		            davit_status_names[s]);
+	/* told to start, init would end: it must stay as it is */
+	if (!k.rec->process) {
+		fail(e, 0, "container \"%s\" has no process to start", id);
+		return fail_at(e, "/process");
+	}
 	notify = notify_socket() ? notify_bind(k.dir, &undo) : -1;
 	if (start_release(&k, e) < 0) {
 		hooks = strcmp(e->step, "hooks-start-container") == 0;
@@ -223,6 +228,10 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	autocgroup cg = CGROUP_INIT;
 
 	TRY(container_open(c, id, 0, &k, e));
+	if (container_status(&k) == DAVIT_CREATING)
+		return fail(e, 0,
+		            "cannot kill container \"%s\": it is creating, not created or running",
+		            id);
 	TRY(container_cgroup(&k, &cg, e));
 	if ((flags & DAVIT_KILL_ALL) && cg.n) {
 		/* init first, should it have left the group; another signal would reach it twice */

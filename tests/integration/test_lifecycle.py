@@ -191,9 +191,14 @@ def start_twice():
 def start_without_process():
     with Bundle({"process": None}) as b:
         b.create()
-        assert b.state()["status"] == "created"
-        fails(run_davit("start", b.id))
-        b.delete("--force")
+        before = b.state()
+        assert before["status"] == "created"
+        for _ in range(2):
+            fails(run_davit("start", b.id), "/process")
+            assert b.state() == before, "an error leaves all as if it had never been tried"
+        b.kill("KILL")
+        b.wait_stopped()
+        b.delete()
 
 
 @test("config.json is not read again after create")
@@ -261,6 +266,24 @@ def kill_stopped():
             fails(b.kill(sig, check=False), "container not running")
         assert b.state()["status"] == "stopped"
         b.delete()
+
+
+@test("kill of a container that is being created fails and does not touch it")
+def kill_creating():
+    with Bundle() as b:
+        here, go = b.dir + "/here", b.dir + "/go"
+        hook = write(b.dir + "/hook", f"#!/bin/sh\ntouch {here}\nuntil [ -e {go} ]; do sleep 0.1; done\n", 0o755)
+        b.save({"hooks": {"createRuntime": [{"path": hook}]}}, command_args("pause"))
+        creating = b.spawn("--bundle", b.dir, verb="create", stdout=subprocess.DEVNULL)
+        eventually(lambda: os.path.exists(here), "the hook to run")
+        for argv in (["KILL"], ["TERM"], ["--all", "KILL"]):
+            fails(b.kill(*argv, check=False), "creating")
+        assert b.state()["status"] == "creating", b.state()
+        write(go, "")
+        assert creating.wait(10 * FACTOR) == 0, creating.stderr.read()
+        creating.stderr.close()
+        assert b.state()["status"] == "created", b.state()
+        b.delete("--force")
 
 
 @test("kill --all and -a are accepted; a container already gone is success")
