@@ -272,7 +272,7 @@ static int davit_main(char **argv, char *const *line, const char **who, int *fai
 	if (n && str_eq(argv[0], "help"))
 		return help_run(argv[1], e);
 	if (g.version) {
-		version_show(stdout);
+		version_show(line[0], stdout);
 		return output_finish(e);
 	}
 	/* else the log would be opened where the output of a command goes */

@@ -59,6 +59,9 @@ static const char *const annotations[] = {
 	DAVIT_COMMIT,
 	"org.davit.version",
 	PACKAGE_VERSION,
+	/* the name that engines ask for, whoever the runtime is */
+	"org.opencontainers.runc.checkpoint.enabled",
+	"false",
 };
 
 static char **words(struct arena *a, const char *const *list, size_t n, size_t *count)

@@ -47,6 +47,16 @@ def version():
         assert result.err == "", result
 
 
+@test("called runc or crun, the version begins with that name, which tools look for")
+def version_names():
+    for name, shown in (("runc", "runc"), ("crun", "crun"), ("other", NAME)):
+        path = os.path.join(work, name)
+        os.symlink(DAVIT, path)
+        first = run_command([path, "--version"], check=True).out.splitlines()[0]
+        os.unlink(path)
+        assert first.split()[:2] == [shown, "version"], first
+
+
 @test("--help lists every command, and each explains itself on stdout with status 0")
 def helps():
     commands = help_commands()

@@ -49,6 +49,13 @@ def document():
     assert f["linux"]["intelRdt"]["schemata"] is True and f["linux"]["intelRdt"]["monitoring"] is True
 
 
+@test("an annotation tells engines, by the name they look for, whether checkpoint works")
+def checkpoint_known():
+    works = run_davit("checkpoint", "--help").rc == 0
+    value = features()["annotations"]["org.opencontainers.runc.checkpoint.enabled"]
+    assert value == ("true" if works else "false"), value
+
+
 @test("the document does not depend on the host, the user or the environment")
 def same_everywhere():
     needs_program()  # else its place matters
