@@ -47,6 +47,12 @@ static bool ns_needs_stage(const struct ns_plan *p)
 	return p->new_flags & CLONE_NEWTIME;
 }
 
+int ns_late_flags(const struct ns_plan *plan)
+{
+	/* the stage is that root when it clones init */
+	return plan->new_flags & CLONE_NEWUSER && !plan->stage ? plan->new_flags & CLONE_NEWIPC : 0;
+}
+
 static int ns_offsets_check(const struct oci_linux *linux_, struct ns_plan *out, struct err *e)
 {
 	if (!linux_->time_offsets)

@@ -45,6 +45,10 @@ struct ns_plan {
 /* Checks /linux/namespaces: unknown types, duplicates, offsets without a new time namespace. */
 int ns_plan_make(const struct oci_linux *linux_, struct ns_plan *out, struct err *e);
 
+/* Those of the new ones that init makes by itself, once it is root of the new user namespace: the
+ * file system of an ipc namespace's message queues belongs to whoever made it. */
+int ns_late_flags(const struct ns_plan *plan);
+
 /* Opens the namespaces to be joined, in the runtime's mount namespace, and checks that each has
  * the type asked for (ioctl_ns(2)). fds[kind] is -1 for the others; the caller closes.
  * A user namespace that is the runtime's own is dropped: joining it again is an error to the

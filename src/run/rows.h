@@ -46,6 +46,7 @@ int row_barrier(struct ctx *c,
                 struct err *e); /* does nothing: it is there to wait or be waited for */
 int row_keyring(struct ctx *c, struct err *e);
 int row_net_up(struct ctx *c, struct err *e);
+int row_ns_late(struct ctx *c, struct err *e);
 int row_cgroup_ns(struct ctx *c, struct err *e);
 int row_rootfs_prepare(struct ctx *c, struct err *e);
 int row_mounts(struct ctx *c, struct err *e);

@@ -85,6 +85,11 @@ int row_net_up(struct ctx *c, struct err *e)
 	return net_loopback_up(e);
 }
 
+int row_ns_late(struct ctx *c, struct err *e)
+{
+	return ns_unshare(ns_late_flags(&c->plan->ns), e);
+}
+
 int row_cgroup_ns(struct ctx *c, struct err *e)
 {
 	(void)c;

@@ -138,7 +138,7 @@ static int spawn_failed(int flags, struct err *e)
 int spawn_init(struct ctx *c, struct err *e)
 {
 	const struct ns_plan *ns = &c->plan->ns;
-	int flags = ns->stage ? 0 : ns->new_flags & CLONE_NAMESPACES;
+	int flags = ns->stage ? 0 : ns->new_flags & CLONE_NAMESPACES & ~ns_late_flags(ns);
 	int ends[2], cgroup, pidfd = -1;
 	bool entered;
 	pid_t pid;

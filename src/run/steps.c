@@ -44,6 +44,11 @@ static bool new_userns(const struct plan *p)
 	return p->ns.new_flags & CLONE_NEWUSER;
 }
 
+static bool late_ns(const struct plan *p)
+{
+	return ns_late_flags(&p->ns);
+}
+
 static bool own_userns(const struct plan *p)
 {
 	return p->own_userns;
@@ -184,6 +189,7 @@ const struct step create_steps[] = {
 	{"userns-new",             INIT_HOST, NULL,                   new_userns,             row_userns_new,             NULL},
 	{"idmap-write",            RUNTIME,   "userns-new",           new_userns,             row_idmap_write,            NULL},
 	{"idmap-adopt",            INIT_HOST, "idmap-write",          new_userns,             row_idmap_adopt,            NULL},
+	{"ns-late",                INIT_HOST, NULL,                   late_ns,                row_ns_late,                NULL},
 	{"idmap-joined",           INIT_HOST, NULL,                   own_userns,             row_idmap_adopt,            NULL},
 	{"ns-new",                 INIT_HOST, NULL,                   is_staged,              spawn_from_stage,           NULL},
 	{"ns-known",               RUNTIME,   "ns-new",               is_staged,              row_barrier,                NULL},

@@ -34,6 +34,18 @@ def mappings():
         b.delete("--force")
 
 
+@test("all that the runtime mounts belongs to the container's root, message queues too")
+def mount_owners():
+    userns_only()
+    points = ("/dev", "/dev/pts", "/dev/shm", "/dev/mqueue", "/proc/sys/fs/mqueue/queues_max")
+    for over in ({}, {"linux": {"namespaces": namespaces(*NAMESPACES, "user", "time")}}):
+        with Bundle(conf(**over)) as b:
+            facts = owned(b).probe("stat", *points, over=over)
+            for point in points:
+                st = facts.stat(point)
+                assert (st["uid"], st["gid"]) == ("0", "0"), (point, st)
+
+
 @test("several ranges are mapped in their order")
 def ranges():
     userns_only()

@@ -68,6 +68,7 @@ static bool comes_before(const char *a, const char *b)
 static void test_order(void)
 {
 	ok(comes_before("state-reserve", "cgroup-create"));
+	ok(comes_before("idmap-adopt", "ns-late"));
 	ok(comes_before("cgroup-entered", "cgroup-ns"));
 	ok(comes_before("sysctl", "rootfs-seal"));
 	ok(comes_before("hooks-wait", "pivot"));
