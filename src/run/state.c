@@ -171,10 +171,14 @@ static int state_dir_lock(int root, const char *id, bool made, struct err *e)
 	struct stat st;
 
 	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
-		if (fstat(dir, &st) == 0 && st.st_nlink > 0)
+		bool known = fstat(dir, &st) == 0;
+
+		if (known && st.st_nlink > 0)
 			return take_fd(&dir);
-		fd_close_at(&dir);
-		errno = ENOENT;
+		if (known) {
+			fd_close_at(&dir);
+			errno = ENOENT;
+		}
 	}
 	if (dir < 0 && errno == ENOENT)
 		return fail(e, 0, "container \"%s\" is gone: it was deleted while it was made", id);
