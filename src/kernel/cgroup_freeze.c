@@ -17,7 +17,7 @@
 #include "kernel/cgroup_dir.h"
 
 #define V1_REFREEZE_MS 200
-#define KILL_ROUNDS    50
+#define KILL_ROUNDS    50 /* of 1 ms */
 #define HINT_PAUSE_MS  20
 
 struct pid_list {
@@ -237,18 +237,7 @@ static void signal_all(const pid_t *pids, size_t n, int sig)
 		(void)kill(pids[i], sig); /* gone meanwhile: fine */
 }
 
-static bool has_new(const struct pid_list *now, const struct pid_list *before)
-{
-	for (size_t i = 0, j; i < now->n; i++) {
-		for (j = 0; j < before->n && before->v[j] != now->v[i]; j++)
-			continue;
-		if (j == before->n)
-			return true;
-	}
-	return false;
-}
-
-/* Processes appear faster than they can be listed: stops them for a moment. */
+/* Processes appear faster than they can be listed, or will not end: stops them for a moment. */
 static int kill_frozen(struct cgroup *cg, struct cgroup_dir *freezer, struct err *e)
 {
 	struct err ignored = {0};
@@ -266,27 +255,23 @@ static int kill_frozen(struct cgroup *cg, struct cgroup_dir *freezer, struct err
 	return rc;
 }
 
-/* Without cgroup.kill. New processes may appear between the list and the signals. */
-static int kill_by_list(struct cgroup *cg, struct err *e)
+/* Without cgroup.kill (5.14), or where it is refused. Only an empty list says that all are gone: a
+ * process that is killed may have made another one that is not listed yet. */
+static int kill_fallback(struct cgroup *cg, struct err *e)
 {
 	struct cgroup_dir *freezer = freezer_of(cg);
-	autofree pid_t *before = NULL;
-	struct pid_list old = {0};
 
 	for (int i = 0; i < KILL_ROUNDS; i++) {
-		struct pid_list now = {0};
+		autofree pid_t *pids = NULL;
+		size_t n;
 
-		TRY(cgroup_pids(cg, &now.v, &now.n, e));
-		if (!now.n || !has_new(&now, &old)) {
-			free(now.v);
+		TRY(cgroup_pids(cg, &pids, &n, e));
+		if (!n)
 			return 0;
-		}
-		signal_all(now.v, now.n, SIGKILL);
+		signal_all(pids, n, SIGKILL);
 		if (freezer && cgroup_frozen(cg))
 			thaw_quietly(freezer);
-		free(before);
-		before = now.v;
-		old = now;
+		(void)poll(NULL, 0, 1); /* they need a moment to end */
 	}
 	return kill_frozen(cg, freezer, e);
 }
@@ -310,5 +295,5 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
 			thaw_quietly(freezer);
 		return 0;
 	}
-	return kill_by_list(cg, e);
+	return kill_fallback(cg, e);
 }

@@ -1075,6 +1075,25 @@ static int cmd_exespy(char **arg)
 	return 0;
 }
 
+/* hydra N: N processes that each make a successor and end, for ever */
+static int cmd_hydra(char **arg)
+{
+	signal(SIGCHLD, SIG_IGN); /* no zombies */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	for (int n = arg[0] ? atoi(arg[0]) : 1; n > 0; n--)
+		if (fork() == 0)
+			for (;;) {
+				pid_t pid = fork();
+				if (pid > 0)
+					_exit(0);
+				if (pid < 0)
+					usleep(1000);
+			}
+	say("ready=1");
+	for (;;)
+		pause();
+}
+
 static const struct {
 	const char *name;
 	int (*run)(char **arg);
@@ -1098,6 +1117,7 @@ static const struct {
 	{"getenv",      cmd_getenv     },
 	{"hog",         cmd_hog        },
 	{"huge",        cmd_huge       },
+	{"hydra",       cmd_hydra      },
 	{"ioprio",      cmd_ioprio     },
 	{"keyring",     cmd_keyring    },
 	{"lines",       cmd_lines      },

@@ -119,4 +119,47 @@ def joined():
             assert abs(int(facts["monotonic"]) - time.monotonic() - 100000) < 30, (old.what, facts.text)
 
 
+def without_kill_file(b, how, *args):
+    """A command that cannot have the group's cgroup.kill: how is what strace(1) injects."""
+    groups = {c for c in cgroups_tagged() if os.path.exists(c + "/cgroup.kill") and os.path.basename(c) == b.id}
+    if not groups:
+        raise Skip("this kernel has no cgroup.kill")
+    log = os.path.join(work, unique("trace"))
+    result = run_command(["strace", "-f", "-o", log, *[word for c in groups for word in ("-P", c + "/cgroup.kill")],
+                          "-e", f"inject={how}", *command(*args)])
+    assert "INJECTED" in read(log), (read(log), result)
+    os.unlink(log)
+    return result
+
+
+@test("without cgroup.kill, or where it is refused: kill --all and delete --force end those who flee by fork", limit=90)
+def no_kill_file():
+    if not shutil.which("strace"):
+        raise Skip("needs strace")
+    if is_sanitized():
+        raise Skip("a program with sanitizers cannot be traced")
+    over = {"linux": {"namespaces": namespaces("ipc", "uts", "mount"), "resources": {"pids": {"limit": 1000}}}}
+    for how in ("openat:error=ENOENT", "write:error=EPERM", "write:error=EOPNOTSUPP"):
+        for frozen in (False, True):
+            with Bundle(over) as b:
+                b.save(command_args("hydra", "8"))
+                b.create(keep_config=True)
+                b.start()
+                b.wait_output("ready=1")
+                groups = [c for c in cgroups_tagged() if os.path.basename(c) == b.id]
+                if frozen:
+                    run_davit("pause", b.id, check=True)
+                result = without_kill_file(b, how, "kill", "--all", b.id, "KILL")
+                assert result.rc == 0, (how, frozen, result)
+                eventually(lambda: reap() is not None and not any(read(c + "/cgroup.procs") for c in groups),
+                           f"all killed, {how}, frozen {frozen}", 5)
+                b.delete()
+                b.up("hydra", "8", keep_config=True)
+                if frozen:
+                    run_davit("pause", b.id, check=True)
+                result = without_kill_file(b, how, "delete", "--force", b.id)
+                assert result.rc == 0, (how, frozen, result)
+                b.nothing_left()
+
+
 main()
