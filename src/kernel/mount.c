@@ -81,11 +81,9 @@ static bool fs_needs_old(const struct mount_plan *m)
 	return m->flags & MOUNT_IVERSION;
 }
 
-/* A read-only tmpfs in which something will still be made gets the flag in rootfs_seal. */
-static bool fs_is_sealed_later(const struct mount_plan *m, const struct rootfs_plan *p)
+/* Something will still be made below the destination: a device, or where a later mount goes. */
+static bool dest_is_filled_later(const struct mount_plan *m, const struct rootfs_plan *p)
 {
-	if (!type_is(m, "tmpfs") || !((m->attr.set | m->attr_rec.set) & MOUNT_ATTR_RDONLY))
-		return false;
 	if (mount_dest_contains(m->dest, "/dev/null"))
 		return true;
 	for (size_t i = 0; i < p->n_devices; i++)
@@ -96,6 +94,13 @@ static bool fs_is_sealed_later(const struct mount_plan *m, const struct rootfs_p
 		    mount_dest_contains(m->dest, p->mounts[i].dest))
 			return true;
 	return false;
+}
+
+/* A read-only tmpfs in which something will still be made gets the flag in rootfs_seal. */
+static bool fs_is_sealed_later(const struct mount_plan *m, const struct rootfs_plan *p)
+{
+	return type_is(m, "tmpfs") && (m->attr.set | m->attr_rec.set) & MOUNT_ATTR_RDONLY &&
+	       dest_is_filled_later(m, p);
 }
 
 void fs_request_make(const struct mount_plan *m, const struct rootfs_plan *p, bool later,
@@ -129,7 +134,7 @@ static int fs_label(const struct mount_plan *m, const struct rootfs_plan *p, int
 	return 0;
 }
 
-static void fs_seal_later(const struct mount_plan *m, struct rootfs *r, int *mount)
+static void seal_later_add(const struct mount_plan *m, struct rootfs *r, int *mount)
 {
 	r->later = xrealloc(r->later, r->n_later + 1, sizeof(*r->later));
 	r->later[r->n_later].index = m->index;
@@ -331,30 +336,55 @@ int fs_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct roo
 	if (mount < 0)
 		return fs_hint(m, p, e);
 	if (later)
-		fs_seal_later(m, r, &mount);
+		seal_later_add(m, r, &mount);
 	return fs_verify(m, r, e);
 }
 
 /* --- all kinds --- */
 
+/* A tmpfs that was to become read-only at the end stays as it is by now. */
+static void remount_unseal(const struct mount_plan *m, const struct rootfs_plan *p,
+                           struct rootfs *r)
+{
+	if (!((m->attr.clr | m->attr_rec.clr) & MOUNT_ATTR_RDONLY))
+		return;
+	for (size_t i = 0; i < r->n_later; i++)
+		if (mount_dest_is(p->mounts[r->later[i].index].dest, m->dest))
+			fd_close_at(&r->later[i].fd);
+}
+
+static int remount_set(int mount, const struct tree_change *rec, const struct tree_change *one)
+{
+	if (tree_set(mount, rec) == 0 && tree_set(mount, one) == 0)
+		return 0;
+	return tree_errno_missing(errno) && old_set(mount, rec) == 0 ? old_set(mount, one) : -1;
+}
+
 /* "remount", and an entry that has a propagation alone: what is mounted at the destination
  * changes. */
-static int remount_apply(const struct mount_plan *m, struct rootfs *r, struct err *e)
+static int remount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
+                         struct err *e)
 {
 	struct tree_change one = {.set = m->attr.set, .clr = m->attr.clr, .userns = -1};
 	struct tree_change rec = {
 		.set = m->attr_rec.set, .clr = m->attr_rec.clr, .userns = -1, .rec = true};
 	autofd mount = path_open(r->root, m->dest, O_PATH, e);
+	bool later;
 
 	if (mount < 0)
 		return fail_prefix(e, "remount");
+	remount_unseal(m, p, r);
+	later = one.set & MOUNT_ATTR_RDONLY && dest_is_filled_later(m, p);
+	if (later)
+		one.set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 	(m->propagation_rec ? &rec : &one)->propagation = m->propagation;
 	if (!(m->flags & MOUNT_BIND) && (m->sb_set || m->sb_clr || m->n_data))
 		TRY(tree_reconfigure(m, mount, e));
-	if (tree_set(mount, &rec) == 0 && tree_set(mount, &one) == 0)
+	if (remount_set(mount, &rec, &one) == 0) {
+		if (later)
+			seal_later_add(m, r, &mount);
 		return 0;
-	if (tree_errno_missing(errno) && old_set(mount, &rec) == 0 && old_set(mount, &one) == 0)
-		return 0;
+	}
 	fail(e, errno, "remount \"%s\"", m->dest);
 	if (e->errnum == EINVAL)
 		return fail_hint(e,
@@ -368,7 +398,7 @@ int mount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct 
 	int rc;
 
 	if (m->flags & MOUNT_REMOUNT || !*m->type)
-		rc = remount_apply(m, r, e);
+		rc = remount_apply(m, p, r, e);
 	else if (m->flags & MOUNT_BIND)
 		rc = bind_apply(m, r, tree, e);
 	else if (type_is(m, "cgroup") ||

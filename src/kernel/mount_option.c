@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/unapplied.h"
 
 /* The value of a row: what kind of option, how it acts, and its bits. */
 enum {
@@ -37,10 +38,14 @@ enum {
 #define FLAG(bits)  (ROW(KIND_FLAG) | (bits))
 #define PROP(bit)   (ROW(KIND_PROPAGATION) | (bit))
 
+/* What mount(8) adds to the mounts that it makes for a user: group and owner; users also noexec. */
+#define USER_SAFE (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+
 /* "atime", "norelatime" and "nostrictatime" all lead back to the kernel's default, relatime. */
 static const struct name mount_option_rows[] = {
 	{"async",          UNSB(MS_SYNCHRONOUS)                           },
 	{"atime",          ATIME(MOUNT_ATTR_RELATIME)                     },
+	{"auto",           ROW(KIND_NONE)				 },
 	{"bind",           FLAG(MOUNT_BIND)                               },
 	{"copy-symlink",   FLAG(MOUNT_COPY_SYMLINK)                       },
 	{"defaults",       ROW(KIND_NONE)                                 },
@@ -49,15 +54,18 @@ static const struct name mount_option_rows[] = {
 	{"diratime",       UNATTR(MOUNT_ATTR_NODIRATIME)                  },
 	{"dirsync",        SB(MS_DIRSYNC)                                 },
 	{"exec",           UNATTR(MOUNT_ATTR_NOEXEC)                      },
+	{"group",          ATTR(USER_SAFE)                                },
 	{"idmap",          ROW(KIND_IDMAP) | MOUNT_IDMAP                  },
 	{"iversion",       FLAG(MOUNT_IVERSION)                           },
 	{"lazytime",       SB(MS_LAZYTIME)                                },
 	{"loud",           ROW(KIND_NONE)				 },
 	{"mand",           SB(MS_MANDLOCK)				},
 	{"noatime",        ATIME(MOUNT_ATTR_NOATIME)                      },
+	{"noauto",         ROW(KIND_NONE)				 },
 	{"nodev",          ATTR(MOUNT_ATTR_NODEV)                         },
 	{"nodiratime",     ATTR(MOUNT_ATTR_NODIRATIME)                    },
 	{"noexec",         ATTR(MOUNT_ATTR_NOEXEC)                        },
+	{"nofail",         ROW(KIND_NONE)				 },
 	{"noiversion",     FLAG(MOUNT_IVERSION) | ROW_CLEAR               },
 	{"nolazytime",     UNSB(MS_LAZYTIME)                              },
 	{"nomand",         UNSB(MS_MANDLOCK)                              },
@@ -65,6 +73,8 @@ static const struct name mount_option_rows[] = {
 	{"nostrictatime",  ATIME(MOUNT_ATTR_RELATIME)                     },
 	{"nosuid",         ATTR(MOUNT_ATTR_NOSUID)                        },
 	{"nosymfollow",    ATTR(MOUNT_ATTR_NOSYMFOLLOW)                   },
+	{"nouser",         ROW(KIND_NONE)				 },
+	{"owner",          ATTR(USER_SAFE)                                },
 	{"private",        PROP(MS_PRIVATE)                               },
 	{"ratime",         ATIME(MOUNT_ATTR_RELATIME) | ROW_REC           },
 	{"rbind",          FLAG(MOUNT_BIND | MOUNT_REC)                   },
@@ -104,6 +114,8 @@ static const struct name mount_option_rows[] = {
 	{"sync",           SB(MS_SYNCHRONOUS)                             },
 	{"tmpcopyup",      FLAG(MOUNT_COPYUP)                             },
 	{"unbindable",     PROP(MS_UNBINDABLE)                            },
+	{"user",           ATTR(USER_SAFE | MOUNT_ATTR_NOEXEC)            },
+	{"users",          ATTR(USER_SAFE | MOUNT_ATTR_NOEXEC)            },
 };
 const struct names mount_options = {mount_option_rows, COUNT(mount_option_rows)};
 
@@ -164,6 +176,32 @@ static int idmap_add(struct mount_plan *out, int64_t value, const char *map,
 	return map ? idmap_parse(map, p->own_maps, a, &out->idmap, e) : 0;
 }
 
+/* The row of a word; "ro=recursive" is what mount(8) has for "rro", and "ro=vfs" for "ro". */
+static bool option_find(char *word, int64_t *value)
+{
+	char *how = strchr(word, '=');
+	bool found;
+
+	if (!how)
+		return names_find(&mount_options, word, value);
+	if (!str_eq(how, "=recursive") && !str_eq(how, "=vfs"))
+		return false;
+	*how = '\0';
+	found = names_find(&mount_options, word, value) &&
+	        (KIND(*value) == KIND_ATTR || KIND(*value) == KIND_ATIME);
+	*how = '=';
+	if (found && how[1] == 'r')
+		*value |= ROW_REC;
+	return found;
+}
+
+/* For mount(8) alone: fstab(5) lines are copied into configurations. */
+static bool option_is_comment(const char *word)
+{
+	return str_starts(word, "x-") || str_starts(word, "X-") || str_starts(word, "comment=") ||
+	       str_eq(word, "_netdev");
+}
+
 static int option_add(struct mount_plan *out, char *word, const struct mount_parse *p,
                       struct arena *a, struct err *e)
 {
@@ -174,9 +212,8 @@ static int option_add(struct mount_plan *out, char *word, const struct mount_par
 		*map++ = '\0';
 	else
 		map = NULL;
-	if (!names_find(&mount_options, word, &value)) {
-		/* For mount(8) alone: fstab(5) lines are copied into configurations. */
-		if (!str_starts(word, "x-") && strcmp(word, "_netdev") != 0)
+	if (!option_find(word, &value)) {
+		if (!option_is_comment(word))
 			((const char **)(uintptr_t)out->data)[out->n_data++] = word;
 		return 0;
 	}
@@ -228,6 +265,16 @@ static size_t options_count(const struct oci_mount *m)
 	return n;
 }
 
+/* What a recursive option says holds for the top mount too, in whatever order they stand: a tree
+ * of which only the top can be written to is nobody's wish. */
+static void attrs_settle(struct mount_plan *out)
+{
+	uint64_t bits = out->attr_rec.set | out->attr_rec.clr;
+
+	out->attr.set &= ~bits;
+	out->attr.clr &= ~bits;
+}
+
 static int options_parse(const struct oci_mount *m, const struct mount_parse *p, struct arena *a,
                          struct mount_plan *out, struct err *e)
 {
@@ -252,6 +299,7 @@ static int options_parse(const struct oci_mount *m, const struct mount_parse *p,
 			word = end + 1;
 		}
 	}
+	attrs_settle(out);
 	return 0;
 }
 
@@ -293,6 +341,33 @@ static bool dest_is_root(const char *s)
 	return true;
 }
 
+/* What is a property of the file system, mount(2) does not apply to a bind mount either. */
+static void bind_note(const struct mount_plan *m)
+{
+	static const struct {
+		unsigned long flag;
+		const char *word;
+	} rows[] = {
+		{MS_SYNCHRONOUS, "sync"    },
+		{MS_DIRSYNC,     "dirsync" },
+		{MS_LAZYTIME,    "lazytime"},
+		{MS_MANDLOCK,    "mand"    },
+	};
+	autostr words = {0};
+
+	for (size_t i = 0; i < COUNT(rows); i++)
+		if (m->sb_set & rows[i].flag)
+			str_addf(&words, " %s", rows[i].word);
+	if (m->flags & MOUNT_IVERSION)
+		str_add(&words, " iversion");
+	for (size_t i = 0; i < m->n_data; i++)
+		str_addf(&words, " %s", m->data[i]);
+	if (words.len)
+		unapplied_note("mount on \"%s\": options of file systems mean nothing to a bind "
+		               "mount:%s",
+		               m->dest, words.s);
+}
+
 static int source_finish(const struct oci_mount *m, const struct mount_parse *p, struct arena *a,
                          struct mount_plan *out, struct err *e)
 {
@@ -301,15 +376,16 @@ static int source_finish(const struct oci_mount *m, const struct mount_parse *p,
 	out->source = source;
 	if (!(out->flags & MOUNT_BIND)) {
 		out->type = m->type ? m->type : "";
+		/* Engines write "none" where a propagation is all that the entry has. */
+		if (out->propagation && str_eq(out->type, "none"))
+			out->type = "";
 		if (*out->type || (out->flags & MOUNT_REMOUNT) || out->propagation)
 			return 0;
 		return fail(e, 0, "mount on \"%s\" has neither a type nor the option bind",
 		            out->dest);
 	}
 	out->type = "bind";
-	if (out->data && out->n_data)
-		log_debug("mount on \"%s\": \"%s\" means nothing to a bind mount", out->dest,
-		          out->data[0]);
+	bind_note(out);
 	out->n_data = 0;
 	if (out->flags & MOUNT_REMOUNT)
 		return 0;

@@ -55,15 +55,22 @@ int ns_late_flags(const struct ns_plan *plan)
 
 static int ns_offsets_check(const struct oci_linux *linux_, struct ns_plan *out, struct err *e)
 {
-	if (!linux_->time_offsets)
+	const struct oci_time_offset_map *m = &linux_->time_offsets;
+
+	if (!m->n)
 		return 0;
-	if (!linux_->time_offsets->monotonic && !linux_->time_offsets->boottime)
-		return 0;
+	for (size_t i = 0; i < m->n; i++) {
+		if (str_eq(m->keys[i], "monotonic") || str_eq(m->keys[i], "boottime"))
+			continue;
+		fail(e, 0, "a time namespace has no clock \"%.64s\": monotonic or boottime",
+		     m->keys[i]);
+		return fail_at(e, "/linux/timeOffsets/%s", m->keys[i]);
+	}
 	if (!(out->new_flags & CLONE_NEWTIME)) {
 		fail(e, 0, "time offsets need a new time namespace");
 		return fail_at(e, "/linux/timeOffsets");
 	}
-	out->offsets = linux_->time_offsets;
+	out->offsets = m;
 	return 0;
 }
 
@@ -226,16 +233,13 @@ int ns_join_process(int pidfd, pid_t pid, int flags, struct err *e)
 	return r;
 }
 
-int ns_time_offsets(const struct oci_time_offsets *o, struct err *e)
+int ns_time_offsets(const struct oci_time_offset_map *o, struct err *e)
 {
 	autostr text = {0};
 
-	if (o->monotonic)
-		str_addf(&text, "monotonic %lld %u\n", (long long)o->monotonic->secs,
-		         o->monotonic->nanosecs);
-	if (o->boottime)
-		str_addf(&text, "boottime %lld %u\n", (long long)o->boottime->secs,
-		         o->boottime->nanosecs);
+	for (size_t i = 0; i < o->n; i++)
+		str_addf(&text, "%s %lld %u\n", o->keys[i], (long long)o->values[i].secs,
+		         o->values[i].nanosecs);
 	if (text.len && file_put(AT_FDCWD, "/proc/self/timens_offsets", text.s, e) < 0)
 		return fail_at(e, "/linux/timeOffsets");
 	return 0;

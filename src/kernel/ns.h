@@ -34,11 +34,11 @@ extern const struct ns_type ns_types[NS_COUNT];
 
 /* What a container's namespaces are to be. Pure data, made by ns_plan_make(). */
 struct ns_plan {
-	int new_flags;              /* CLONE_NEW* of those to be made */
-	int join_flags;             /* CLONE_NEW* of those to be joined */
-	const char *path[NS_COUNT]; /* of those to be joined */
-	size_t index[NS_COUNT];     /* in /linux/namespaces, for messages */
-	const struct oci_time_offsets *offsets;
+	int new_flags;                             /* CLONE_NEW* of those to be made */
+	int join_flags;                            /* CLONE_NEW* of those to be joined */
+	const char *path[NS_COUNT];                /* of those to be joined */
+	size_t index[NS_COUNT];                    /* in /linux/namespaces, for messages */
+	const struct oci_time_offset_map *offsets; /* NULL if there are none */
 	bool stage; /* init cannot be cloned straight into them: see run/spawn.c */
 };
 
@@ -70,7 +70,7 @@ int ns_join_process(int pidfd, pid_t pid, int flags, struct err *e);
 const char *ns_flags_text(int flags, char *text, size_t size);
 
 /* Writes /proc/self/timens_offsets of a new time namespace that no process is in yet. */
-int ns_time_offsets(const struct oci_time_offsets *o, struct err *e);
+int ns_time_offsets(const struct oci_time_offset_map *o, struct err *e);
 
 int ns_hostname(const char *hostname, const char *domainname, struct err *e);
 

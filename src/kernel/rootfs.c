@@ -87,7 +87,8 @@ static int plan_mounts(const struct oci_config *c, const struct mount_parse *par
 		struct mount_plan *m = &out->mounts[i];
 
 		TRY(mount_plan_parse(&c->mounts[i], i, parse, a, m, e));
-		if (m->flags & MOUNT_BIND && mount_dest_is(m->dest, "/dev"))
+		if ((m->flags & (MOUNT_BIND | MOUNT_REMOUNT)) == MOUNT_BIND &&
+		    mount_dest_is(m->dest, "/dev"))
 			out->dev_skip = true;
 	}
 	return 0;

@@ -201,7 +201,7 @@ static int seal_masks(const struct rootfs_plan *p, struct rootfs *r, struct err 
 static int seal_later(struct rootfs *r, struct err *e)
 {
 	for (size_t i = 0; i < r->n_later; i++) {
-		if (seal_set(r->later[i].fd, &read_only) < 0) {
+		if (r->later[i].fd >= 0 && seal_set(r->later[i].fd, &read_only) < 0) {
 			fail(e, errno, "make a tmpfs read-only");
 			return fail_at(e, "/mounts/%zu", r->later[i].index);
 		}

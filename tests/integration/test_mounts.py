@@ -456,8 +456,9 @@ def idmap_userns():
 def idmap_nothing():
     with Bundle() as b:
         idmapped_source(b)
-        b.save(mounts(bind("ids", "/d", "bind", "idmap")))
-        fails(b.create(check=False))
+        for option in ("idmap", "ridmap"):
+            b.save(mounts(bind("ids", "/d", "rbind", option)))
+            fails(b.create(check=False), "idmap without mappings", "/mounts/")
 
 
 @test("uidMappings without gidMappings are an error")

@@ -192,6 +192,14 @@ def time_offsets():
         assert abs(int(facts["boottime"]) - boot - 200000) < 30, facts.text
 
 
+@test("an offset for a clock that a time namespace does not have is an error, not silence")
+def time_unknown_clock():
+    for clock in ("realtime", "tai", "Monotonic", ""):
+        with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "time"),
+                               "timeOffsets": {"monotonic": {"secs": 5}, clock: {"secs": 5}}}}) as b:
+            fails(b.create(check=False), f"/linux/timeOffsets/{clock}")
+
+
 @test("timeOffsets without a time namespace is refused")
 def time_without_ns():
     with Bundle({"linux": {"timeOffsets": {"monotonic": {"secs": 5, "nanosecs": 0}}}}) as b:

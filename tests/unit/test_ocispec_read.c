@@ -471,8 +471,10 @@ static void test_maps_and_lists(void)
 	ok(config.linux->net_devices.values[1].name == NULL);
 	ok(config.linux->resources->rdma.values[0].has_hca_handles);
 	ok(!config.linux->resources->rdma.values[0].has_hca_objects);
-	is_int(config.linux->time_offsets->boottime->secs, -5);
-	ok(!config.linux->time_offsets->monotonic);
+	is_int(config.linux->time_offsets.n, 1);
+	is_str(config.linux->time_offsets.keys[0], "boottime");
+	is_int(config.linux->time_offsets.values[0].secs, -5);
+	is_int(config.linux->time_offsets.values[0].nanosecs, 7);
 	is_int(config.linux->n_uid_mappings, 2);
 	is_int(config.linux->uid_mappings[1].host_id, 100000);
 }
