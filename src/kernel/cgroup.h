@@ -181,6 +181,10 @@ int cgroup_thaw(struct cgroup *cg, struct err *e);
  * frozen. */
 int cgroup_frozen(struct cgroup *cg);
 
+/* After SIGKILL: groups below that the payload froze itself, with a freezer of version 1, hold even
+ * what has been killed. Lets them run. */
+void cgroup_thaw_killed(struct cgroup *cg);
+
 /* Every process in the groups and the groups below them; the caller frees *pids. No groups: none.
  */
 int cgroup_pids(struct cgroup *cg, pid_t **pids, size_t *n, struct err *e);

@@ -17,16 +17,17 @@
 #include "base/proc.h"
 #include "base/str.h"
 
-#define DEPTH_MAX   64
 #define MKDIR_TRIES 32
 
 int cgroup_dir_open(const struct cgroup_dir *d, const char *file, int flags)
 {
-	size_t n = strlen(d->path), m = strlen(file);
+	size_t n, m;
 	char path[PATH_MAX];
 
 	if (d->fd >= 0)
 		return openat(d->fd, file, flags | O_CLOEXEC | O_NOFOLLOW);
+	n = strlen(d->path);
+	m = strlen(file);
 	if (n + m + 2 > sizeof(path)) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -218,35 +219,6 @@ struct cgroup_dir *cgroup_dir_main(struct cgroup *cg)
 	for (size_t k = 0; k < COUNT(order) && !d; k++)
 		d = cgroup_dir_of(cg, order[k]);
 	return d || !cg->n ? d : &cg->v[0];
-}
-
-static int tree_walk(const char *path, int depth, int (*fn)(const char *, void *), void *data)
-{
-	autodir *dir = opendir(path);
-
-	if (!dir)
-		return -1;
-	if (depth > DEPTH_MAX) {
-		errno = ELOOP;
-		return -1;
-	}
-	for (struct dirent *de; (de = readdir(dir));) {
-		autofree char *sub = NULL;
-		int rc;
-
-		if (de->d_type != DT_DIR || str_eq(de->d_name, ".") || str_eq(de->d_name, ".."))
-			continue;
-		sub = xasprintf("%s/%s", path, de->d_name);
-		rc = tree_walk(sub, depth + 1, fn, data);
-		if (rc > 0 || (rc < 0 && errno != ENOENT))
-			return rc;
-	}
-	return fn(path, data);
-}
-
-int cgroup_tree_walk(const char *path, int (*fn)(const char *, void *), void *data)
-{
-	return tree_walk(path, 0, fn, data);
 }
 
 int cgroup_ms_left(int64_t deadline)

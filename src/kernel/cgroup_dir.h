@@ -42,10 +42,6 @@ struct cgroup_dir *cgroup_dir_v2(struct cgroup *cg);
 /* The group that knows all processes: unified, else freezer, devices, name=..., else the first. */
 struct cgroup_dir *cgroup_dir_main(struct cgroup *cg);
 
-/* Walks the groups below path (itself last), depth first; stops when fn returns other than 0 and
- * returns that. fn gets the path of a group. -1 with errno if a directory cannot be read. */
-int cgroup_tree_walk(const char *path, int (*fn)(const char *path, void *data), void *data);
-
 /* Milliseconds that are left until deadline (clock_ms), at least 0. */
 int cgroup_ms_left(int64_t deadline);
 /* Waits for an event on fd (POLLPRI, or POLLIN for inotify), at most ms. */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -15,6 +16,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "kernel/cgroup_dir.h"
+#include "kernel/cgroup_tree.h"
 
 #define V1_REFREEZE_MS 200
 #define KILL_ROUNDS    50 /* of 1 ms */
@@ -34,10 +36,9 @@ static void pid_add(struct pid_list *l, pid_t pid)
 	l->v[l->n++] = pid;
 }
 
-static int pids_of_one(const char *path, void *data)
+static int pids_of_one(const struct cgroup_dir *d, void *data)
 {
-	const struct cgroup_dir d = {.path = (char *)path, .fd = -1};
-	autofree char *text = cgroup_dir_slurp(&d, "cgroup.procs");
+	autofree char *text = cgroup_dir_slurp(d, "cgroup.procs");
 
 	if (!text &&
 	    errno == EOPNOTSUPP) /* a threaded group: the domain above lists its processes */
@@ -229,6 +230,23 @@ int cgroup_thaw(struct cgroup *cg, struct err *e)
 	return v2_wait(d, 0, e);
 }
 
+static int thaw_one(const struct cgroup_dir *d, void *data)
+{
+	(void)data;
+	thaw_quietly(d);
+	return 0;
+}
+
+void cgroup_thaw_killed(struct cgroup *cg)
+{
+	struct cgroup_dir *d = freezer_of(cg);
+	struct stat st;
+
+	/* Most have no group below: then there are two links. */
+	if (d && !d->v2 && stat(d->path, &st) == 0 && st.st_nlink > 2)
+		(void)cgroup_tree_walk(d->path, thaw_one, NULL); /* what stays, remove tells */
+}
+
 /* ---- killing */
 
 static void signal_all(const pid_t *pids, size_t n, int sig)
@@ -271,6 +289,7 @@ static int kill_fallback(struct cgroup *cg, struct err *e)
 		signal_all(pids, n, SIGKILL);
 		if (freezer && cgroup_frozen(cg))
 			thaw_quietly(freezer);
+		cgroup_thaw_killed(cg);
 		(void)poll(NULL, 0, 1); /* they need a moment to end */
 	}
 	return kill_frozen(cg, freezer, e);
@@ -293,7 +312,9 @@ int cgroup_kill(struct cgroup *cg, int sig, struct err *e)
 		/* A version 1 freezer holds even processes that have been killed. */
 		if (freezer && !freezer->v2 && cgroup_frozen(cg))
 			thaw_quietly(freezer);
-		return 0;
+	} else {
+		TRY(kill_fallback(cg, e));
 	}
-	return kill_fallback(cg, e);
+	cgroup_thaw_killed(cg);
+	return 0;
 }

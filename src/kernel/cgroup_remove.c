@@ -18,6 +18,7 @@
 #include "kernel/cgroup_dir.h"
 #include "kernel/cgroup_host.h"
 #include "kernel/cgroup_systemd.h"
+#include "kernel/cgroup_tree.h"
 
 /* The error when processes stay: names some of them. */
 static int stay_fail(const struct cgroup_dir *d, struct err *e)
@@ -67,19 +68,6 @@ static void v2_wait(const struct cgroup_dir *d, int64_t deadline)
 	}
 }
 
-static int rmdir_below(const char *path, void *data)
-{
-	if (!str_eq(path, data) && rmdir(path) < 0 && errno != ENOENT)
-		return 1;
-	return 0;
-}
-
-/* Removes what the payload made below. */
-static void children_remove(const struct cgroup_dir *d)
-{
-	(void)cgroup_tree_walk(d->path, rmdir_below, d->path); /* rmdir of the group itself tells */
-}
-
 /* Groups above that this container made go as well, if no other container came to use them. The
  * default parent belongs to all of davit's containers: the last one takes it away. */
 static void parents_remove(const struct cgroup_dir *d)
@@ -99,7 +87,7 @@ static int dir_remove(const struct cgroup_dir *d, int64_t deadline, struct err *
 	if (!d->made) {
 		if (d->v2)
 			v2_wait(d, deadline);
-		children_remove(d);
+		cgroup_tree_prune(d->path);
 		return 0;
 	}
 	while (rmdir(d->path) < 0) {
@@ -107,7 +95,7 @@ static int dir_remove(const struct cgroup_dir *d, int64_t deadline, struct err *
 			return 0;
 		if (errno != EBUSY && errno != EINTR)
 			return fail(e, errno, "remove cgroup \"%s\"", d->path);
-		children_remove(d);
+		cgroup_tree_prune(d->path);
 		if (rmdir(d->path) == 0)
 			break;
 		if (!cgroup_ms_left(deadline))

@@ -252,6 +252,7 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 		TRY(cgroup_kill(&cg, SIGKILL, e));
 	else if (cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1)
 		TRY(cgroup_thaw(&cg, e));
+	cgroup_thaw_killed(&cg);
 	kill_record(&k, &cg);
 	return 0;
 }
