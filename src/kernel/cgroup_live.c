@@ -61,6 +61,27 @@ void cgroup_close(struct cgroup *cg)
 	*cg = (struct cgroup)CGROUP_INIT;
 }
 
+/* Whether path is in another file system than it must be. */
+static bool is_foreign(const char *path, bool v2)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 &&
+	       fs.f_type != (v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
+}
+
+/* Another file system may lie over a part of the hierarchy: a directory there is no group. */
+static int place_check(const struct cgroup_dir *d, struct err *e)
+{
+	autofree char *path = xstrdup(d->path);
+
+	for (unsigned i = 0; i < d->made; i++)
+		*strrchr(path, '/') = '\0';
+	if (!is_foreign(path, d->v2))
+		return 0;
+	return fail(e, EINVAL, "\"%s\", where the group is to be, is not in cgroupfs", path);
+}
+
 /* A group that somebody else made is used only if it is idle, and all below it: what is in it will
  * be killed with the container. */
 static int existing_check(const struct cgroup_dir *d, struct err *e)
@@ -123,6 +144,7 @@ static int prepare_one(const struct cgroup_plan *p, const struct cgroup_hier *h,
 	d->controllers = xstrdup(h->controllers);
 	cg->n++;
 	d->made = cgroup_dir_missing(d);
+	TRY(place_check(d, e));
 	if (!d->made)
 		return existing_check(d, e);
 	if (unit && h->v2) /* systemd makes it */
@@ -258,10 +280,8 @@ static int record_check(const struct cgroup_dir *d, struct err *e)
 static int record_check_mount(const struct cgroup_dir *d, struct err *e)
 {
 	autofree char *mount = xstrndup(d->path, d->mount_len);
-	struct statfs fs;
 
-	if (statfs(mount, &fs) == 0 &&
-	    fs.f_type != (d->v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC))
+	if (is_foreign(mount, d->v2))
 		return fail(e, EINVAL, "cgroup record names \"%s\", which is not in cgroupfs",
 		            d->path);
 	return 0;

@@ -14,6 +14,7 @@
 #include "base/unapplied.h"
 #include "kernel/net.h"
 #include "run/chan.h"
+#include "run/claim.h"
 #include "run/hooks.h"
 #include "run/notify.h"
 #include "run/rows.h"
@@ -49,6 +50,7 @@ int row_state_reserve(struct ctx *c, struct err *e)
 		return -1;
 	/* from here on undo removes the directory */
 	TRY(cgroup_prepare(&c->plan->cgroup, &c->cgroup, e));
+	TRY(groups_claimed_check(c->root, c->plan->id, &c->cgroup, e));
 	groups = cgroup_record(&c->cgroup);
 	rec->cgroup = arena_strdup(&c->arena, groups);
 	rec->not_applied = (char **)unapplied_list(&rec->n_not_applied);

@@ -115,6 +115,51 @@ def slashes():
     assert not groups_left(name)
 
 
+@test("a directory that only looks like a group, for another file system lies over it, is refused")
+def covered():
+    def inside():
+        name = unique("plain")
+        target = unique("target")
+        victim = os.path.join(work, target)
+        os.mkdir(victim)
+        for kind in ("tmpfs", "link"):
+            with Made() as made, Bundle(placed(f"/{made.name}/{name}")) as b:
+                for path in made.paths:
+                    mount("tmpfs", path, "tmpfs")
+                    if kind == "link":
+                        os.symlink(victim, f"{path}/{name}")
+                b.conf["linux"]["cgroupsPath"] += "/box"
+                b.save()
+                result = run_davit("create", "--bundle", b.dir, b.id)
+                fails(result, "not in cgroupfs", made.name)
+                assert os.listdir(victim) == []
+                for path in made.paths:
+                    assert kind == "link" or os.listdir(path) == [], os.listdir(path)
+                    umount(path)
+        os.rmdir(victim)
+    isolated(inside)
+
+
+@test("a group that a stopped container still has is not given to another, which its delete would kill")
+def claimed():
+    name = unique("cl")
+    with Bundle(placed("/" + name)) as one, Bundle(placed("/" + name)) as two, \
+            Bundle(placed(f"/{name}/below")) as three:
+        one.up("true")
+        one.wait_stopped()
+        fails(two.create(check=False), one.id)
+        fails(run_and_delete(two), one.id)
+        for path in everywhere(name):
+            os.mkdir(path + "/below")
+        fails(three.create(check=False), one.id)
+        assert one.state()["status"] == "stopped"
+        one.delete()
+        two.up()
+        assert two.state()["status"] == "running"
+        two.delete("--force")
+    assert not groups_left(name), groups_left(name)
+
+
 @test("a deep tree of groups that the payload made goes with the container", limit=120)
 def deep_tree():
     name = unique("deep")
