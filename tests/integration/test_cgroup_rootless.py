@@ -20,6 +20,10 @@ def need_v2():
         raise Skip(f"this host has only these controllers: {have}")
 
 
+def must(result):
+    assert result.rc == 0, result
+
+
 class Delegated:
     """/TOP/user belongs to the user, with these controllers; the user's shell would be in /TOP/user/shell."""
 
@@ -126,7 +130,7 @@ def not_given():
         with User(d.shell, LIMITS) as u:
             fails(u.run("true"), '"memory"', f'"/{d.name}"', "hint: ", "memory/limit")
         with User(d.shell, {"pids": {"limit": 20}}) as u:
-            assert u.run("true").rc == 0
+            must(u.run("true"))
 
 
 @test("processes in the group that was handed over keep controllers from those below: the error says so")
@@ -135,7 +139,7 @@ def in_the_way():
         with User(d.group, LIMITS) as u:
             fails(u.run("true"), f'"/{d.name}/user"', "must move to a group below it")
         with User(d.group) as u:
-            assert u.run("true").rc == 0
+            must(u.run("true"))
 
 
 @test("nothing was handed over: a limit is an error with the cure, without one the container runs")
@@ -144,7 +148,7 @@ def nothing_given():
         with User(d.shell, LIMITS) as u:
             fails(u.run("true"), d.top, "belongs to you")
         with User(d.shell) as u:
-            assert u.run("true").rc == 0
+            must(u.run("true"))
         with User(d.shell, LIMITS, f"/{d.name}/other") as u:
             fails(u.run("true"), f"{d.name}/other", "belongs to you")
 
