@@ -40,7 +40,9 @@ static bool enable_list(const char *path, const char *controllers)
 	}
 	if (!text.len || cgroup_dir_write(&d, "cgroup.subtree_control", text.s) == 0)
 		return true;
-	if (errno == EACCES || errno == EROFS || errno == EPERM)
+	/* A group with processes (EBUSY) would take some controllers, one by one, and become the
+	 * root of a tree of threads, in which no container can be. */
+	if (errno == EACCES || errno == EROFS || errno == EPERM || errno == EBUSY)
 		return false;
 	/* One that cannot be had must not take the others with it. */
 	for (char *p = text.s; *p;) {
@@ -79,6 +81,16 @@ void cgroup_v2_enable(struct cgroup_dir *d)
 	}
 }
 
+/* Processes in the group itself; those of the root do not count. */
+static bool has_processes(const char *path)
+{
+	const struct cgroup_dir d = {.path = (char *)path, .fd = -1};
+	char buf[32];
+
+	return cgroup_dir_read(&d, "cgroup.type", buf, sizeof(buf)) > 0 &&
+	       cgroup_dir_read(&d, "cgroup.procs", buf, sizeof(buf)) > 0;
+}
+
 bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller)
 {
 	autofree char *path = xstrdup(d->path);
@@ -87,7 +99,7 @@ bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller)
 
 	for (; end; end = strchr(end + 1, '/')) {
 		*end = '\0';
-		enabled = enable_list(path, controller);
+		enabled = !has_processes(path) && enable_list(path, controller);
 		*end = '/';
 	}
 	return enabled;

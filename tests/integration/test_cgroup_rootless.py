@@ -138,6 +138,7 @@ def in_the_way():
     with Delegated() as d:
         with User(d.group, LIMITS) as u:
             fails(u.run("true"), f'"/{d.name}/user"', "must move to a group below it")
+            assert read(d.group + "/cgroup.type").strip() == "domain"
         with User(d.group) as u:
             must(u.run("true"))
 
