@@ -116,12 +116,17 @@ int old_verify(int mount_fd, uint64_t attr)
 static int old_set_attr(const char *path, int mount_fd, uint64_t set, uint64_t clr)
 {
 	struct statfs fs;
+	unsigned long ms;
 	uint64_t attr;
 
 	if (fstatfs(mount_fd, &fs) < 0)
 		return -1;
 	attr = (attr_of_st((unsigned long)fs.f_flags) & ~clr) | set;
-	if (mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | ms_of_attr(attr), NULL) < 0)
+	ms = MS_REMOUNT | MS_BIND | ms_of_attr(attr);
+	/* Without any word about access times a remount keeps noatime. */
+	if (!(attr & MOUNT_ATTR__ATIME))
+		ms |= MS_RELATIME;
+	if (mount(NULL, path, NULL, ms, NULL) < 0)
 		return -1;
 	return old_verify(mount_fd, set);
 }
@@ -130,13 +135,17 @@ int old_set(int mount_fd, const struct tree_change *c)
 {
 	char path[FD_PATH_MAX];
 
-	if (c->userns >= 0 || (c->rec && (c->set || c->clr))) {
+	if (c->userns >= 0) {
 		errno = EOPNOTSUPP;
 		return -1;
 	}
 	(void)fd_path(mount_fd, path);
-	if ((c->set || c->clr) && old_set_attr(path, mount_fd, c->set, c->clr) < 0)
-		return -1;
+	if (c->set || c->clr) {
+		if (old_set_attr(path, mount_fd, c->set, c->clr) < 0)
+			return -1;
+		if (c->rec && walk_set(mount_fd, c) < 0)
+			return -1;
+	}
 	if (!c->propagation)
 		return 0;
 	return mount(NULL, path, NULL, c->propagation | (c->rec ? MS_REC : 0), NULL);

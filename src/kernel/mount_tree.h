@@ -54,9 +54,12 @@ int tree_attach(int tree, int target);
  * opened again by the caller. -1 with errno. */
 int old_fs(const struct fs_request *q, int target);
 int old_bind(const char *source, int target, bool rec);
-/* Changes an attached mount, whose descriptor this must be, and reads the flags back. A recursive
- * change of attributes is refused (EOPNOTSUPP): mount(2) cannot do it. -1 with errno. */
+/* Changes an attached mount, whose descriptor this must be, and reads the flags back. An idmapping
+ * is refused (EOPNOTSUPP): mount(2) cannot do it. -1 with errno. */
 int old_set(int mount, const struct tree_change *c);
+/* Sets and clears the attributes of all mounts below an attached one, one by one. Needs a procfs of
+ * this process's pid namespace. -1 with errno: EOPNOTSUPP if one is covered by another mount. */
+int walk_set(int mount, const struct tree_change *c);
 /* Reads the flags of a mount back: -1 with EOPNOTSUPP if one of attr is not set. */
 int old_verify(int mount, uint64_t attr);
 /* Changes the superblock (remount). -1 with errno. */

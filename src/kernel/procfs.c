@@ -125,21 +125,26 @@ int procfs_put_self(int proc, const char *name, const char *text, struct err *e)
 	return procfs_put(proc, path, text, e);
 }
 
-int procfs_get_self(int proc, const char *name, char *text, size_t size, struct err *e)
+int procfs_open_self(int proc, const char *name, int flags, struct err *e)
 {
 	char path[128];
-	autofd fd = -1;
-	ssize_t n;
 
 	TRY(procfs_self(proc, name, path, sizeof(path), e));
-	fd = procfs_open_file(proc, path, O_RDONLY, e);
+	return procfs_open_file(proc, path, flags, e);
+}
+
+int procfs_get_self(int proc, const char *name, char *text, size_t size, struct err *e)
+{
+	autofd fd = procfs_open_self(proc, name, O_RDONLY, e);
+	ssize_t n;
+
 	if (fd < 0)
 		return -1;
 	do
 		n = read(fd, text, size - 1);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return fail(e, errno, "read \"/proc/%s\"", path);
+		return fail(e, errno, "read \"/proc/self/%s\"", name);
 	if (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\0'))
 		n--;
 	text[n] = '\0';

@@ -27,5 +27,7 @@ int procfs_put(int proc, const char *path, const char *text, struct err *e);
 
 /* The same below the directory of the calling process: "attr/exec", "oom_score_adj". */
 int procfs_put_self(int proc, const char *name, const char *text, struct err *e);
+/* Opens it. */
+int procfs_open_self(int proc, const char *name, int flags, struct err *e);
 /* Reads it into text (size bytes, NUL-terminated, one trailing newline or NUL cut off). */
 int procfs_get_self(int proc, const char *name, char *text, size_t size, struct err *e);

@@ -24,6 +24,8 @@ struct cover {
 };
 
 static const struct tree_change read_only = {.set = MOUNT_ATTR_RDONLY, .userns = -1};
+static const struct tree_change read_only_rec = {
+	.set = MOUNT_ATTR_RDONLY, .userns = -1, .rec = true};
 
 /* 1 and *fd; 0 if there is nothing at path. */
 static int seal_open(const struct rootfs *r, const char *path, int *fd, struct err *e)
@@ -55,14 +57,13 @@ static int readonly_old(const struct rootfs *r, const char *path, struct err *e)
 	fd = path_open(r->root, path, O_PATH, e);
 	if (fd < 0)
 		return -1;
-	if (old_set(fd, &read_only) < 0)
+	if (old_set(fd, &read_only_rec) < 0)
 		return fail(e, errno, "make \"%s\" read-only", path);
 	return 0;
 }
 
 static int readonly_apply(const struct rootfs *r, const char *path, struct err *e)
 {
-	const struct tree_change c = {.set = MOUNT_ATTR_RDONLY, .userns = -1, .rec = true};
 	autofd target = -1, tree = -1;
 	int there = seal_open(r, path, &target, e);
 
@@ -70,7 +71,7 @@ static int readonly_apply(const struct rootfs *r, const char *path, struct err *
 		return there;
 	if (r->old_api)
 		return readonly_old(r, path, e);
-	tree = tree_clone_changed(target, "", AT_EMPTY_PATH | AT_RECURSIVE, &c);
+	tree = tree_clone_changed(target, "", AT_EMPTY_PATH | AT_RECURSIVE, &read_only_rec);
 	if (tree >= 0 && tree_attach(tree, target) == 0)
 		return 0;
 	if (tree_errno_missing(errno))

@@ -115,19 +115,85 @@ def userns():
     compare([MOUNT_API, ("open_tree",), ("move_mount",), ("mount_setattr", "open_tree_attr")], errno.ENOSYS, over)
 
 
+@contextlib.contextmanager
+def tree(b, covered=False):
+    """Mounts below each other, one with a name that mountinfo has to escape."""
+    src = b.side("tree")
+    mount("tmpfs", src, "tmpfs")
+    try:
+        for point in ("a", "a/deep er", "a/deep er/\t\\x", "b"):
+            os.makedirs(f"{src}/{point}", exist_ok=True)
+            mount("tmpfs", f"{src}/{point}", "tmpfs", MS_NODEV)
+        if covered:
+            mount("tmpfs", src + "/b", "tmpfs")
+        yield src
+    finally:
+        umount(src)
+
+
+TREE = ("", "/a", "/a/deep er", "/a/deep er/\t\\x", "/b")
+
+
+def recursive_seen(b, src, preexec=None):
+    facts = b.probe("mounts", "+", "write", *(x for p in TREE for x in (f"/ro{p}/file", "1")), preexec=preexec, over={
+        "mounts": MOUNTS + [
+            {"destination": "/ro", "source": src, "options": ["rbind", "rro", "rnosuid", "rnoatime"]},
+            {"destination": "/dev ices", "source": src, "options": ["rbind", "rdev", "rnoexec", "rslave"]},
+            {"destination": "/later", "source": src, "options": ["rbind"]},
+            {"destination": "/later", "options": ["remount", "rnosymfollow", "rro"]},
+            {"destination": "/sealed", "source": src, "options": ["rbind"]}],
+        "linux": {"readonlyPaths": ["/sealed"]}})
+    points = ("/ro", "/dev\\040ices", "/later", "/sealed")
+    found = {m["point"]: sorted(m["options"]) for m in facts.mounts() if m["point"].startswith(points)}
+    return found, {k: v for k, v in facts.values.items() if k.startswith("write:")}
+
+
+@test("recursive attributes without mount_setattr: each mount of the tree has them", limit=120)
+def recursive():
+    with Bundle() as b, tree(b) as src:
+        want = recursive_seen(b, src)
+        assert len(want[0]) == 4 * len(TREE), want
+        assert set(v for values in want[1].values() for v in values) == {"EROFS"}, want
+        for point, options in want[0].items():
+            assert ("ro" in options) == (not point.startswith("/dev")), want
+        for error in (errno.ENOSYS, errno.EPERM):
+            for group in (("mount_setattr", "open_tree_attr"), MOUNT_API, tuple(CALLS)):
+                got = recursive_seen(b, src, refuse(group, error))
+                assert got == want, (group, got, want)
+
+
+@test("recursive attributes without mount_setattr in a user namespace")
+def recursive_userns():
+    with Bundle(USERNS) as b, tree(b) as src:
+        b.save({"linux": {"namespaces": namespaces(*NAMESPACES, "user")}})
+        b.owned(100000)
+        over = {"mounts": MOUNTS + [{"destination": "/ro", "source": src, "options": ["rbind", "rro", "rnosuid"]}]}
+        for calls in (("mount_setattr", "open_tree_attr"), MOUNT_API):
+            facts = b.probe("mounts", over=over, preexec=refuse(calls, errno.ENOSYS))
+            found = [m for m in facts.mounts() if m["point"].startswith("/ro")]
+            assert len(found) == len(TREE), facts.text
+            for m in found:
+                assert {"ro", "nosuid"} <= set(m["options"]) and ("nodev" in m["options"]) == (m["point"] != "/ro"), m
+
+
+@test("a mount that is covered by another one cannot be changed that way: an error, not a half done tree")
+def recursive_covered():
+    with Bundle() as b, tree(b, covered=True) as src:
+        b.save({"mounts": MOUNTS + [{"destination": "/ro", "source": src, "options": ["rbind", "rro"]}]})
+        assert b.run().rc == 0
+        fails(b.run(preexec=refuse(("mount_setattr", "open_tree_attr"), errno.ENOSYS)), "/ro", "not supported")
+
+
 @test("what only the newer calls can do is an error without them")
 def refused():
+    maps = [{"containerID": 0, "hostID": 9, "size": 1}]
     with Bundle() as b:
         source = b.side("src")
-        for options in (["rbind", "rro"], ["bind", "idmap"]):
-            over = {"mounts": MOUNTS + [{"destination": "/b", "source": source, "options": options,
-                                         "uidMappings": [{"containerID": 0, "hostID": 9, "size": 1}],
-                                         "gidMappings": [{"containerID": 0, "hostID": 9, "size": 1}]}]}
-            if "idmap" not in options:
-                del over["mounts"][-1]["uidMappings"], over["mounts"][-1]["gidMappings"]
-            b.save(over)
-            result = b.run(preexec=refuse(MOUNT_API, errno.ENOSYS))
-            assert result.rc != 0 and "/b" in result.err, result
+        for options in (["bind", "idmap"], ["rbind", "ridmap"]):
+            b.save({"mounts": MOUNTS + [{"destination": "/b", "source": source, "options": options,
+                                         "uidMappings": maps, "gidMappings": maps}]})
+            for calls in (("mount_setattr", "open_tree_attr"), MOUNT_API):
+                fails(b.run(preexec=refuse(calls, errno.ENOSYS)), "/b")
 
 
 main()

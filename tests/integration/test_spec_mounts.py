@@ -32,7 +32,6 @@ def shows(facts, dest, want, lacks=()):
 
 @test("a recursive option holds for the top mount too, whatever stands before or after it")
 def recursive_wins():
-    needs_calls("mount_setattr", "open_tree")
     cases = ((["rw", "rro"], ["ro"], ["rw"]), (["rro", "rw"], ["ro"], ["rw"]),
              (["exec", "rnoexec"], ["noexec"], []), (["suid", "dev", "rnosuid", "rnodev"], ["nosuid", "nodev"], []),
              (["relatime", "rnoatime"], ["noatime"], ["relatime"]),
@@ -51,7 +50,6 @@ def recursive_wins():
 
 @test("words of mount(8): those for fstab do nothing, those for users confine, =recursive reaches the mounts below")
 def words_of_mount():
-    needs_calls("mount_setattr", "open_tree")
     fstab = ["auto", "noauto", "nofail", "nouser", "_netdev", "x-systemd.automount", "X-mount.mkdir=0755", "comment=x"]
     with Bundle() as b, tree(b):
         facts = b.probe("mounts", over={"mounts": MOUNTS + [
