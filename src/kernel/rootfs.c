@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "base/unapplied.h"
 #include "kernel/dev.h"
 #include "kernel/mount_target.h"
 #include "kernel/mount_tree.h"
@@ -22,14 +23,12 @@
 
 /* --- the plan --- */
 
-/* What is asked for but would have to be done to the host. */
-static int plan_check_no_ns(const struct rootfs_plan *p, struct err *e)
+/* Protection that would have to be put on the mounts of the host. */
+static int plan_protection_no_ns(struct rootfs_plan *p, struct err *e)
 {
 	const char *what = NULL;
 
-	if (p->n_mounts)
-		what = "/mounts";
-	else if (p->n_masked)
+	if (p->n_masked)
 		what = "/linux/maskedPaths";
 	else if (p->n_readonly_paths)
 		what = "/linux/readonlyPaths";
@@ -41,7 +40,22 @@ static int plan_check_no_ns(const struct rootfs_plan *p, struct err *e)
 		return 0;
 	fail(e, 0, "this would change the mounts of the host");
 	fail_at(e, "%s", what);
-	return fail_hint(e, "a mount namespace is missing in /linux/namespaces");
+	fail_hint(e, "a mount namespace is missing in /linux/namespaces");
+	TRY(unapplied(e));
+	p->n_masked = p->n_readonly_paths = 0;
+	p->readonly = false;
+	p->propagation = 0;
+	return 0;
+}
+
+/* Without a mount namespace every mount would be the host's, below the bundle, and outlive the
+ * container: the root is changed, and nothing is mounted. That takes from the container only. */
+static int plan_no_ns(struct rootfs_plan *p, struct err *e)
+{
+	if (p->n_mounts)
+		unapplied_note("mounts: without a mount namespace they would be made on the host");
+	p->n_mounts = 0;
+	return plan_protection_no_ns(p, e);
 }
 
 static int plan_paths_check(char *const *paths, size_t n, const char *pointer, struct err *e)
@@ -117,7 +131,7 @@ int rootfs_plan_make(const struct oci_config *c, const struct rootfs_request *q,
 	TRY(plan_mounts(c, &parse, a, out, e));
 	if (c->linux)
 		TRY(plan_linux(c->linux, out, e));
-	return q->own_ns & CLONE_NEWNS ? 0 : plan_check_no_ns(out, e);
+	return q->own_ns & CLONE_NEWNS ? 0 : plan_no_ns(out, e);
 }
 
 /* --- prepare --- */

@@ -164,17 +164,38 @@ def cgroupns():
         assert limited and all(l.endswith(":/") for l in limited), lines
 
 
-@test("without a mount namespace nothing is mounted on the host")
-def no_mount_ns():
-    with Bundle({"linux": {"namespaces": namespaces("pid", "ipc", "uts", "network"),
-                           "maskedPaths": None, "readonlyPaths": None}, "mounts": None}) as b:
-        b.save(command_args("true"))
+NO_MOUNT_NS = {"linux": {"namespaces": namespaces("pid", "ipc", "uts", "network"), "maskedPaths": None,
+                         "readonlyPaths": None}}
 
-        def check():
-            before = read("/proc/self/mountinfo")
-            b.run()
-            assert read("/proc/self/mountinfo") == before, read("/proc/self/mountinfo")
-        isolated(check)
+
+@test("without a mount namespace the container has the runtime's, and nothing is mounted on the host")
+def no_mount_ns():
+    for mounts in ([], MOUNTS):
+        with Bundle(merge(NO_MOUNT_NS, {"mounts": mounts})) as b:
+            def check():
+                before = read("/proc/self/mountinfo")
+                b.up("stat", "/init", "/proc/self", "+", "pause")
+                assert os.readlink(f"/proc/{b.pid()}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+                facts, left_out = b.facts(), b.state().get("notApplied", [])
+                assert facts.stat("/init")["type"] == "reg" and facts.stat("/proc/self")["error"], facts.text
+                assert bool(mounts) == any("mounts" in line for line in left_out), left_out
+                assert read("/proc/self/mountinfo") == before, read("/proc/self/mountinfo")
+                b.delete("--force")
+                assert read("/proc/self/mountinfo") == before, read("/proc/self/mountinfo")
+            isolated(check)
+
+
+@test("protection that needs a mount namespace is an error without one, or is listed by state")
+def no_mount_ns_protection():
+    for over, word in (({"linux": {"maskedPaths": ["/etc"]}}, "maskedPaths"),
+                       ({"root": {"readonly": True}}, "readonly"),
+                       ({"linux": {"readonlyPaths": ["/etc"]}}, "readonlyPaths"),
+                       ({"linux": {"rootfsPropagation": "private"}}, "rootfsPropagation")):
+        with Bundle(merge(NO_MOUNT_NS, over)) as b:
+            fails(b.create(check=False), word, "mount namespace")
+            b.create(glob=("--on-unsupported", "warn"))
+            assert any(word in line for line in b.state()["notApplied"]), b.state()
+            b.delete("--force")
 
 
 @test("a time namespace has its offsets")

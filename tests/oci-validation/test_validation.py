@@ -383,19 +383,78 @@ def namespace_type():
             b.nothing_left()
 
 
-@test("a container without a mount namespace: nothing is mounted on the host")
-def no_mount_namespace():
-    with dot_bundle({"hostname": None, "linux": {"namespaces": namespaces("pid", "ipc", "network"), "maskedPaths": None,
-                                                 "readonlyPaths": None}}) as b:
-        b.save(command_args("true"))
+@test("a namespace that is not listed is the runtime's; without the mount namespace nothing is mounted on the host")
+def namespaces_inherited():
+    links = {"pid": "pid", "ipc": "ipc", "uts": "uts", "mount": "mnt", "network": "net", "user": "user",
+             "cgroup": "cgroup"}
+    for kind, link in links.items():
+        over = {"linux": {"namespaces": namespaces(*(k for k in NAMESPACES if k != kind)), "maskedPaths": None,
+                          "readonlyPaths": None}, **({"hostname": None} if kind == "uts" else {})}
+        with dot_bundle(over) as b:
+            def check():
+                before = read("/proc/self/mountinfo")
+                assert suite_create(b).rc == 0, (kind, read(b.stderr))
+                inside, outside = (os.readlink(f"/proc/{pid}/ns/{link}") for pid in (b.pid(), "self"))
+                assert inside == outside, kind
+                assert read("/proc/self/mountinfo") == before, (kind, read("/proc/self/mountinfo"))
+                assert suite("delete", "--force", b.id).rc == 0
+                assert read("/proc/self/mountinfo") == before, (kind, read("/proc/self/mountinfo"))
+            isolated(check)
 
-        def check():
-            before = read("/proc/self/mountinfo")
-            if suite_create(b).rc == 0:
-                assert read("/proc/self/mountinfo") == before, read("/proc/self/mountinfo")
-                suite("delete", "--force", b.id)
-            assert read("/proc/self/mountinfo") == before, read("/proc/self/mountinfo")
-        isolated(check)
+
+@test("a namespace that is listed without a path is new, one with a path is that one")
+def namespaces_listed():
+    for kind, link in (("pid", "pid"), ("ipc", "ipc"), ("uts", "uts"), ("mount", "mnt"), ("network", "net"),
+                       ("user", "user"), ("cgroup", "cgroup")):
+        ids = [{"containerID": 0, "hostID": 1000, "size": 1000}]
+        over = {"linux": {"namespaces": namespaces(*dict.fromkeys(NAMESPACES + [kind]))}}
+        if kind == "user":
+            over = merge(over, {"linux": {"uidMappings": ids, "gidMappings": ids}})
+        with dot_bundle(over) as b:
+            assert suite_create(b).rc == 0, (kind, read(b.stderr))
+            inside = os.readlink(f"/proc/{b.pid()}/ns/{link}")
+            assert inside != os.readlink(f"/proc/self/ns/{link}"), kind
+            if kind not in ("mount", "user"):
+                rest = [k for k in NAMESPACES if k != kind]
+                with dot_bundle({"linux": {"namespaces": namespaces(*rest, **{kind: f"/proc/{b.pid()}/ns/{link}"})},
+                                 **({"hostname": None} if kind == "uts" else {})}) as other:
+                    assert suite_create(other).rc == 0, (kind, read(other.stderr))
+                    assert os.readlink(f"/proc/{other.pid()}/ns/{link}") == inside, kind
+                    assert suite("delete", "--force", other.id).rc == 0
+            assert suite("delete", "--force", b.id).rc == 0
+
+
+@test("masked and read-only paths: a directory, files, devices, a fifo, one that is missing")
+def protected_paths():
+    with dot_bundle() as b:
+        write(b.dir + "/dir/file", "x")
+        write(b.dir + "/top/sub/file", "x")
+        write(b.dir + "/file", "x")
+        for name, mode in (("blk", 0o60666), ("chr", 0o20666), ("fifo", 0o10666)):
+            os.mknod(f"{b.dir}/{name}", mode, 0)
+        paths = ["/dir", "/top/sub/file", "/file", "/blk", "/chr", "/fifo", "/missing"]
+        facts = b.probe("ls", "/dir", "+", "read", "/top/sub/file", "/file", "/blk", "/chr", "/fifo",
+                        over={"linux": {"maskedPaths": paths, "readonlyPaths": None}})
+        assert facts.all("ls:/dir") in ([], [""]), facts.text
+        assert all(facts[f"read:{p}"] == "" for p in paths[1:6]), facts.text
+        facts = b.probe("write", "/dir/new", "y", "+", "write", "/top/sub/file", "y", "+", "write", "/file", "y",
+                        "+", "write", "/top/sub/new", "y",
+                        over={"linux": {"maskedPaths": None, "readonlyPaths": paths}})
+        assert [facts["write:" + p] for p in ("/dir/new", "/top/sub/file", "/file", "/top/sub/new")] == \
+            ["EROFS"] * 3 + ["ok"], facts.text
+
+
+@test("the bundle as a read-only root, and below a user namespace that does not own it")
+def root_kinds():
+    with dot_bundle({"root": {"readonly": True}}) as b:
+        assert b.probe("write", "/new", "x")["write:/new"] == "EROFS"
+    ids = [{"containerID": 0, "hostID": 1000, "size": 2000}]
+    with dot_bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "user"), "uidMappings": ids,
+                               "gidMappings": ids}}) as b:
+        os.chmod(b.dir, 0o755)
+        facts = b.probe("status", "+", "lines", "/proc/self/uid_map", "+", "stat", "/dev/null")
+        assert facts["uid"] == "0" and facts["line"].split() == ["0", "1000", "2000"], facts.text
+        assert facts.stat("/dev/null")["rdev"] == "1:3", facts.text
 
 
 main()

@@ -225,7 +225,13 @@ static void test_plan(void)
 	ok(p.readonly && p.userns && p.dev_skip);
 	is_int((long long)p.propagation, MS_SHARED | MS_REC);
 	is_int(plan(&c, CLONE_NEWPID, &p), -1);
-	is_str(err.at, "/mounts");
+	is_str(err.at, "/root/readonly");
+	root.readonly = false;
+	is_int(plan(&c, CLONE_NEWPID, &p), -1);
+	is_str(err.at, "/linux/rootfsPropagation");
+	lnx.rootfs_propagation = NULL;
+	is_int(plan(&c, CLONE_NEWPID, &p), 0);
+	is_int((long long)p.n_mounts, 0);
 	lnx.rootfs_propagation = (char[]){"ro"};
 	is_int(plan(&c, CLONE_NEWNS, &p), -1);
 	is_str(err.at, "/linux/rootfsPropagation");
