@@ -114,6 +114,30 @@ static int fs_set_flags(int fs, const struct fs_request *q, struct err *e)
 	return 0;
 }
 
+static int fs_set_label(int fs, const struct fs_request *q, struct err *e)
+{
+	autofree char *option = NULL;
+	int errnum;
+
+	if (!q->label || fs_set(fs, q->label_option, q->label) == 0)
+		return 0;
+	errnum = errno;
+	option = xasprintf("%s=%s", q->label_option, q->label);
+	fs_fail(fs, q, option, errnum, e);
+	return fail_at(e, "/linux/mountLabel");
+}
+
+static int fs_create(int fs, const struct fs_request *q, struct err *e)
+{
+	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+		return 0;
+	fs_fail(fs, q, NULL, errno, e);
+	if (q->label && e->errnum == EINVAL)
+		return fail_hint(e, "this file system may not take the label as \"%s\"",
+		                 q->label_option);
+	return -1;
+}
+
 int tree_fs(const struct fs_request *q, struct err *e)
 {
 	autofd fs = sys_fsopen(q->type, FSOPEN_CLOEXEC);
@@ -134,10 +158,8 @@ int tree_fs(const struct fs_request *q, struct err *e)
 	(void)snprintf(mode, sizeof(mode), "%o", q->mode);
 	if (q->has_mode && fs_set(fs, "mode", mode) < 0)
 		return fs_fail(fs, q, "mode", errno, e);
-	if (q->label && fs_set(fs, q->label_option, q->label) < 0)
-		return fs_fail(fs, q, q->label_option, errno, e);
-	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return fs_fail(fs, q, NULL, errno, e);
+	TRY(fs_set_label(fs, q, e));
+	TRY(fs_create(fs, q, e));
 	tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)q->attr);
 	return tree < 0 ? fs_fail(fs, q, NULL, errno, e) : tree;
 }

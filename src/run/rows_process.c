@@ -343,6 +343,9 @@ int row_exec(struct ctx *c, struct err *e)
 		fail(e, 0, "exec \"%s\": exec format error", p->args[0]);
 		fail_at(e, "/process/args/0");
 		fail_hint(e, "a script needs a #! line, a program this machine's architecture");
-	}
+	} else if ((errnum == EACCES || errnum == EPERM) && c->plan->process.lsm.selinux)
+		fail_hint(e, "see whether the SELinux policy lets davit run it as \"%s\"%s",
+		          c->plan->process.lsm.selinux,
+		          p->no_new_privileges ? " with noNewPrivileges" : "");
 	return -1;
 }
