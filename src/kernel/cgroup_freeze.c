@@ -19,7 +19,8 @@
 #include "kernel/cgroup_tree.h"
 
 #define V1_REFREEZE_MS 200
-#define KILL_ROUNDS    50 /* of 1 ms */
+#define KILL_ROUNDS    50  /* of 1 ms */
+#define KILL_FREEZE_MS 300 /* most of the time that a kill may take is for the end of processes */
 #define HINT_PAUSE_MS  20
 
 struct pid_list {
@@ -100,9 +101,9 @@ int cgroup_frozen(struct cgroup *cg)
 }
 
 /* Waits until cgroup.events says frozen (or not), an event file that poll(2) watches. */
-static int v2_wait(const struct cgroup_dir *d, uint64_t wanted, struct err *e)
+static int v2_wait(const struct cgroup_dir *d, uint64_t wanted, int ms, struct err *e)
 {
-	int64_t deadline = clock_ms() + CGROUP_WAIT_MS;
+	int64_t deadline = clock_ms() + ms;
 	autofd fd = cgroup_dir_open(d, "cgroup.events", O_RDONLY);
 	char buf[256];
 
@@ -124,18 +125,18 @@ static int v2_wait(const struct cgroup_dir *d, uint64_t wanted, struct err *e)
 	}
 }
 
-static int v2_freeze(const struct cgroup_dir *d, struct err *e)
+static int v2_freeze(const struct cgroup_dir *d, int ms, struct err *e)
 {
 	if (cgroup_dir_write(d, "cgroup.freeze", "1") < 0)
 		return fail(e, errno, "freeze cgroup \"%s\"", d->path);
-	return v2_wait(d, 1, e);
+	return v2_wait(d, 1, ms, e);
 }
 
 /* A version 1 freezer can stay in FREEZING for ever when a process forks or sleeps at the wrong
  * moment; thawing for an instant and freezing again gets it out. */
-static int v1_freeze(const struct cgroup_dir *d, struct err *e)
+static int v1_freeze(const struct cgroup_dir *d, int ms, struct err *e)
 {
-	int64_t deadline = clock_ms() + CGROUP_WAIT_MS, again = 0;
+	int64_t deadline = clock_ms() + ms, again = 0;
 	int pause_ms = 0;
 
 	for (;;) {
@@ -188,20 +189,25 @@ static void freeze_hint(struct cgroup *cg, struct err *e)
 	}
 }
 
-int cgroup_freeze(struct cgroup *cg, struct err *e)
+static int freeze_within(struct cgroup *cg, int ms, struct err *e)
 {
 	struct cgroup_dir *d = freezer_of(cg);
 	int rc;
 
 	if (!d)
 		return fail(e, EOPNOTSUPP, "freeze a container without a freezer cgroup");
-	rc = d->v2 ? v2_freeze(d, e) : v1_freeze(d, e);
+	rc = d->v2 ? v2_freeze(d, ms, e) : v1_freeze(d, ms, e);
 	if (rc < 0) {
 		thaw_quietly(d);
 		(void)poll(NULL, 0, HINT_PAUSE_MS); /* the frozen ones read as D as well */
 		freeze_hint(cg, e);
 	}
 	return rc;
+}
+
+int cgroup_freeze(struct cgroup *cg, struct err *e)
+{
+	return freeze_within(cg, CGROUP_WAIT_MS, e);
 }
 
 static int v1_thaw(const struct cgroup_dir *d, struct err *e)
@@ -227,7 +233,7 @@ int cgroup_thaw(struct cgroup *cg, struct err *e)
 		return v1_thaw(d, e);
 	if (cgroup_dir_write(d, "cgroup.freeze", "0") < 0)
 		return fail(e, errno, "thaw cgroup \"%s\"", d->path);
-	return v2_wait(d, 0, e);
+	return v2_wait(d, 0, CGROUP_WAIT_MS, e);
 }
 
 static int thaw_one(const struct cgroup_dir *d, void *data)
@@ -264,7 +270,8 @@ static int kill_frozen(struct cgroup *cg, struct cgroup_dir *freezer, struct err
 	size_t n;
 
 	if (freezer)
-		(void)cgroup_freeze(cg, &ignored); /* what was not stopped is killed all the same */
+		(void)freeze_within(cg, KILL_FREEZE_MS,
+		                    &ignored); /* what was not stopped is killed all the same */
 	rc = cgroup_pids(cg, &pids, &n, e);
 	if (rc == 0)
 		signal_all(pids, n, SIGKILL);

@@ -20,8 +20,10 @@
 #include "run/spawn.h"
 #include "run/steps.h"
 
-#define KILL_WAIT_MS   4500
+/* delete ends within 5 s, whatever does not: what the end of init leaves is for its groups. */
+#define KILL_WAIT_MS   4000
 #define REMOVE_WAIT_MS 4500
+#define REMOVE_LEAST   500
 #define START_DEATH_MS 1000
 #define KILL_RECORD_MS 50
 
@@ -116,12 +118,15 @@ void container_poststop(const struct rec_record *rec, struct arena *a)
 int container_destroy(struct container *k, struct err *e)
 {
 	autocgroup cg = CGROUP_INIT;
+	int64_t start = clock_ms();
 	struct rdt rdt;
+	int left;
 
 	TRY(container_kill(k, e));
 	TRY(container_cgroup(k, &cg, e));
+	left = REMOVE_WAIT_MS - (int)(clock_ms() - start);
 	if (cg.n)
-		TRY(cgroup_remove(&cg, REMOVE_WAIT_MS, e));
+		TRY(cgroup_remove(&cg, left > REMOVE_LEAST ? left : REMOVE_LEAST, e));
 	rdt = container_rdt(k->rec);
 	TRY(rdt_remove(&rdt, e));
 	if (k->rec)
