@@ -281,6 +281,57 @@ def cgroup_paths():
         os.rmdir(left)
 
 
+def v1_group(pid, controller):
+    """The directory of a process in the hierarchy of a controller, by what the process itself shows."""
+    for line in read(f"/proc/{pid}/cgroup").splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return cgroup_hierarchies()[controller] + path
+    raise AssertionError(f"no {controller} in {read(f'/proc/{pid}/cgroup')}")
+
+
+@test("what the cgroup programs set is in the v1 files, with an absolute and a relative path, and goes at delete")
+def cgroup_values():
+    sizes = [n[len("hugepages-"):-len("kB")] for n in os.listdir("/sys/kernel/mm/hugepages")] \
+        if os.path.isdir("/sys/kernel/mm/hugepages") else []
+    sizes = [(f"{int(s) >> 20}GB" if int(s) >> 20 else f"{int(s) >> 10}MB") for s in sizes]
+    huge = 56892210544640
+    cases = {"pids": ({"pids": {"limit": 1000}}, {"pids.max": "1000"}),
+             "cpu": ({"cpu": {"shares": 1024, "quota": 50000, "period": 100000}},
+                     {"cpu.shares": "1024", "cpu.cfs_quota_us": "50000", "cpu.cfs_period_us": "100000"}),
+             "cpuset": ({"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}),
+             "memory": ({"memory": {"limit": 50593792, "reservation": 33554432, "swappiness": 50}},
+                        {"memory.limit_in_bytes": "50593792", "memory.soft_limit_in_bytes": "33554432",
+                         "memory.swappiness": "50"}),
+             "blkio": ({}, {}),
+             "hugetlb": ({"hugepageLimits": [{"pageSize": s, "limit": huge} for s in sizes]},
+                         {f"hugetlb.{s}.limit_in_bytes": str(huge) for s in sizes}),
+             "net_cls": ({"network": {"classID": 255}}, {"net_cls.classid": "255"}),
+             "net_prio": ({"network": {"priorities": [{"name": "lo", "priority": 10}]}}, {}),
+             "perf_event": ({}, {})}
+    there = [c for c in cases if c in cgroup_hierarchies()]
+    if not there:
+        raise Skip("no v1 controller")
+    resources = {}
+    for controller in there:
+        resources = merge(resources, cases[controller][0])
+    for path in ("/" + unique("cgrouptest"), unique("testdir") + "/cgrouptest/container"):
+        with dot_bundle({"linux": {"cgroupsPath": path, "resources": resources}}) as b:
+            assert suite_create(b).rc == 0, read(b.stderr)
+            groups = {c: v1_group(b.pid(), c) for c in there}
+            for controller in there:
+                assert groups[controller].endswith(path), groups
+                for name, want in cases[controller][1].items():
+                    got = read(f"{groups[controller]}/{name}").strip()
+                    assert got == want, (controller, name, got)
+            if "net_prio" in there:
+                assert "lo 10" in read(groups["net_prio"] + "/net_prio.ifpriomap").splitlines()
+            assert suite("delete", "--force", b.id).rc == 0
+            assert not any(os.path.isdir(g) for g in groups.values()), groups
+    for left in sorted(cgroups_tagged(), key=len, reverse=True):
+        os.rmdir(left)
+
+
 @test("device rules are written one by one in the listed order")
 def device_rules():
     if "devices" not in cgroup_hierarchies():
