@@ -49,6 +49,6 @@ const struct command cmd_delete = {
 	.args_size = sizeof(struct delete_args),
 	.min = 1,
 	.max = 1,
-	.flags = CMD_WAITS | CMD_QUIET,
+	.flags = CMD_WAITS,
 	.run = delete_run,
 };

@@ -236,18 +236,27 @@ def poststart_failure():
 
 @test("a failing poststop hook: delete warns, runs the others, exits 0")
 def poststop_failure():
-    with hooked() as b:
-        h = Hooks(b)
-        h.add("poststop", "exit 1")
-        h.add("poststop", "echo ran > $L/second")
-        b.save(command_args("true"))
-        b.create()
-        b.start()
-        b.wait_stopped()
-        r = b.delete(check=False)
-        assert r.rc == 0, r
-        assert h.read("second") == "ran\n"
-        fails(b.state(check=False))
+    for log in (None, os.path.join(work, unique("log"))):
+        with hooked() as b:
+            h = Hooks(b)
+            path = h.add("poststop", "echo the reason >&2; exit 17")
+            h.add("poststop", "echo ran > $L/second")
+            b.save(command_args("true"))
+            b.create()
+            b.start()
+            b.wait_stopped()
+            r = run_davit(*(("--log", log, "--log-format", "json") if log else ()), "delete", b.id)
+            assert r.rc == 0, r
+            assert h.read("second") == "ran\n"
+            fails(b.state(check=False))
+        told = r.err
+        if log:
+            line = json.loads(read(log))
+            os.unlink(log)
+            assert line["level"] == "warning", line
+            told = line["msg"]
+        for word in ("poststop hook 0", path, "17", "the reason"):
+            assert word in told, (word, told)
 
 
 @test("poststop runs after the container's resources are gone")
