@@ -99,19 +99,17 @@ def place(pid, controller):
 COUNTERS = re.compile(r"cgroup\.|tasks|notify|.*(event|pressure|usage|failcnt|stat|reset|peak|reclaim|force_empty)")
 
 
-def settings(pid):
-    """{path: contents} of the files of the process's groups that hold settings."""
+def settings(path):
+    """{path: contents} of the files of a group that hold settings."""
     found = {}
-    for kind in {"", *cgroup_hierarchies()} - {"name=systemd"}:
-        path, _ = place(pid, kind)
-        for name in os.listdir(path) if path else ():
-            file = f"{path}/{name}"
-            if COUNTERS.match(name) or not os.path.isfile(file) or not os.stat(file).st_mode & 0o600 == 0o600:
-                continue
-            with contextlib.suppress(OSError):
-                found[file] = read(file)
-                if not found[file].strip() and os.path.exists(file + ".effective"):
-                    found[file] = read(file + ".effective")  # nothing: what the group above has
+    for name in os.listdir(path) if path else ():
+        file = f"{path}/{name}"
+        if COUNTERS.match(name) or not os.path.isfile(file) or not os.stat(file).st_mode & 0o600 == 0o600:
+            continue
+        with contextlib.suppress(OSError):
+            found[file] = read(file)
+            if not found[file].strip() and os.path.exists(file + ".effective"):
+                found[file] = read(file + ".effective")  # nothing: what the group above has
     return found
 
 
@@ -181,11 +179,11 @@ class Case:
         return run_davit("--log-level", "warning", "update", "--resources", "-", b.id,
                          stdin=json.dumps(self.resources))
 
-    def update_fails(self, b, pid):
+    def update_fails(self, b, path):
         """An update that fails after the property was set leaves every file as it was."""
-        before = settings(pid)
+        before = settings(path)
         fails(run_davit("update", "--resources", "-", b.id, stdin=json.dumps(spoiled(self.resources))))
-        after = settings(pid)
+        after = settings(path)
         assert after == before, {k: (v, after.get(k)) for k, v in before.items() if after.get(k) != v}
 
     def create(self, cell):
@@ -223,7 +221,7 @@ class Case:
             if isinstance(cell, Gone):
                 self.run_gone(cell, path, first)
             else:
-                self.run_shown(cell, path, first, pid)
+                self.run_shown(cell, path, first)
             first.delete("--force")
         return None
 
@@ -239,10 +237,10 @@ class Case:
         self.told(created, notes, cell.instead)
         self.create_going_on(cell)
 
-    def run_shown(self, cell, path, first, pid):
+    def run_shown(self, cell, path, first):
         before = {n: read(f"{path}/{n}") for n in cell.files if path and os.path.exists(f"{path}/{n}")}
         was = self.shown(cell, path)
-        self.update_fails(first, pid)
+        self.update_fails(first, path)
         told = self.update(first)
         updated = self.shown(cell, path)
         created, result, notes = self.create(cell)

@@ -208,6 +208,33 @@ def delegate():
     assert not groups_left(b.id), groups_left(b.id)
 
 
+@test("run.oci.delegate-cgroup: init and exec are in a group of that name below, which alone is the user's")
+def delegate_leaf():
+    if not v2_only():
+        with Bundle(delegated(70000, **{"run.oci.delegate-cgroup": "leaf"})) as b:
+            b.owned(70000)
+            fails(b.create(check=False), "cgroup version 2", "run.oci.delegate-cgroup")
+        return
+    with Bundle(merge(delegated(70000, **{"run.oci.delegate-cgroup": "leaf"}),
+                      {"linux": {"resources": {"pids": {"limit": 30}}}})) as b:
+        b.owned(70000)
+        b.up()
+        leaf = any_group(b.pid())[0]
+        path = os.path.dirname(leaf)
+        assert os.path.basename(leaf) == "leaf", leaf
+        assert os.stat(leaf).st_uid == 70000 and os.stat(leaf + "/cgroup.procs").st_uid == 70000
+        assert os.stat(path).st_uid == 0 and os.stat(path + "/cgroup.procs").st_uid == 0
+        assert read(path + "/pids.max").strip() == "30"
+        assert not read(path + "/cgroup.procs")
+        assert "0::/leaf" in b.exec_facts("cgroup").text, "the container sees its group as the root"
+        assert b.exec("mkdir", "/sys/fs/cgroup/leaf/child").rc == 0
+        assert os.path.isdir(leaf + "/child")
+        run_davit("update", "--pids-limit", "20", b.id, check=True)
+        assert read(path + "/pids.max").strip() == "20"
+        b.delete("--force")
+    assert not groups_left(b.id), groups_left(b.id)
+
+
 @test("a group that the container may write to belongs to its user, as the specification says")
 def ownership():
     if not v2_only():

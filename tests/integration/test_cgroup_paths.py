@@ -63,10 +63,11 @@ def adopted():
                 assert not read(path + "/cgroup.procs")
 
 
-@test("a group with somebody's process, in it or below, in whichever hierarchy, is refused and left alone")
+@test("a group with somebody's process, in it or below, in one hierarchy, is refused and left alone")
 def busy():
+    last = len(hierarchies()) - 1
     for sub in ("", "/below"):
-        for number, _ in enumerate(hierarchies()):
+        for number in sorted({0, last // 2, last}):
             with Made() as made:
                 path = made.paths[number] + sub
                 os.makedirs(path, exist_ok=True)
@@ -167,7 +168,7 @@ def deep_tree():
         b.up()
         for point in everywhere(name):
             fd = os.open(point, os.O_RDONLY | os.O_DIRECTORY)
-            for _ in range(300 if point in (everywhere(name)[0], everywhere(name)[-1]) else 3):
+            for _ in range(110 if point in (everywhere(name)[0], everywhere(name)[-1]) else 3):
                 os.mkdir("d" * 40, dir_fd=fd)
                 os.mkdir("e", dir_fd=fd)
                 below = os.open("d" * 40, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
