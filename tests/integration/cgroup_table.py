@@ -227,6 +227,10 @@ no such file, or refuses the value, davit does what stands in brackets: an **err
 which `state` lists as `notApplied`. The test tries by hand whether that is so. A note says why the kernel of the
 test machines (Debian 12, 6.1) is such a one.
 
+Device rules of an ordinary user's containers are left out: without privilege no device node can be made. An
+ordinary user has groups on version 2 only, and only controllers that were handed over; a limit without its
+controller is an error that names the level of the tree and the cure.
+
 | property | example | version 1 | version 2 |
 | --- | --- | --- | --- |
 """
