@@ -33,8 +33,9 @@ struct davit_context {
 	const char *root; /* state root; NULL: the default of davit_default_root() */
 	enum davit_cgroup_manager manager;
 	enum davit_tristate rootless;
-	bool unsupported_warn;   /* what this host cannot apply is a warning, not an error */
-	bool timings;            /* log how long each step took */
+	bool unsupported_warn; /* what this host cannot apply is a warning, not an error */
+	bool timings;          /* log how long each step took */
+	unsigned umask; /* the caller's: of a process whose configuration names none; 0: 022 */
 	const char *exit_record; /* run, delete: file that gets the exit record; NULL: none */
 };
 

@@ -143,8 +143,9 @@ static int globals_context(const struct globals *g, struct davit_context *ctx, s
 	return 0;
 }
 
-/* A caller may leave anything behind: an ignored SIGCHLD, blocked signals, a strange umask. */
-static int process_sanitise(unsigned flags, struct err *e)
+/* A caller may leave anything behind: an ignored SIGCHLD, blocked signals, a strange umask. That
+ * one is kept for the payload alone. */
+static int process_sanitise(unsigned flags, struct davit_context *ctx, struct err *e)
 {
 	sigset_t none;
 
@@ -153,7 +154,7 @@ static int process_sanitise(unsigned flags, struct err *e)
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || signal(SIGCHLD, SIG_DFL) == SIG_ERR)
 		return fail(e, errno, "reset signals");
-	umask(022);
+	ctx->umask = umask(022);
 	return 0;
 }
 
@@ -199,7 +200,7 @@ static int output_finish(struct err *e)
 	return 0;
 }
 
-static int command_call(struct call *call, bool help, struct err *e)
+static int command_call(struct call *call, struct davit_context *ctx, bool help, struct err *e)
 {
 	const struct command *cmd = call->cmd;
 
@@ -210,7 +211,7 @@ static int command_call(struct call *call, bool help, struct err *e)
 		return output_finish(e);
 	}
 	TRY(command_check(cmd, call->n_pos, call->pos, e));
-	TRY(process_sanitise(cmd->flags, e));
+	TRY(process_sanitise(cmd->flags, ctx, e));
 	TRY(cmd->run(call, e));
 	return output_finish(e);
 }
@@ -234,7 +235,7 @@ static int command_run(const struct globals *g, const struct command *cmd, char 
 	if (ret >= 0 && globals_context(g, &ctx, e) < 0)
 		ret = -1;
 	if (ret >= 0)
-		ret = command_call(&call, ret > 0, e);
+		ret = command_call(&call, &ctx, ret > 0, e);
 	opts_free(cmd->opts, args);
 	*status = call.status;
 	return ret;

@@ -406,6 +406,7 @@ int plan_make(enum op op, const struct davit_context *c, const struct davit_crea
 	l = config->linux;
 	TRY(check_config(config, e));
 	out->rootless = plan_is_rootless(c);
+	out->umask = c->umask;
 	TRY(ns_plan_make(l, &out->ns, e));
 	TRY(plan_ids(out, a, e));
 	out->notify = notify_socket() && (out->ns.new_flags & CLONE_NEWNS);

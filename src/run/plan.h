@@ -54,6 +54,7 @@ struct plan {
 	const struct davit_exec_args *exec;     /* NULL for create and run */
 	bool rootless;                          /* not root, or root of a user namespace only */
 	bool own_userns;   /* the container's user namespace is not the runtime's */
+	unsigned umask;    /* the caller's, or 0 */
 	bool no_setgroups; /* exec: that namespace denies setgroups(2) */
 	struct ns_plan ns; /* exec: join_flags are what to join by pidfd */
 	struct idmaps maps;

@@ -209,6 +209,7 @@ int plan_exec(const struct davit_context *c, const struct davit_exec_args *r,
 	TRY(status_check(r, k, status, e));
 	out->bundle = rec->bundle;
 	out->rootless = plan_is_rootless(c);
+	out->umask = c->umask;
 	namespaces_find(rec, &out->ns);
 	out->own_userns = out->ns.join_flags & CLONE_NEWUSER;
 	out->no_setgroups = out->own_userns && setgroups_denied(k->init.pid);

@@ -93,6 +93,12 @@ int plan_process(struct plan *p, const struct oci_process *process, unsigned pre
 	if (setgroups_denied(p))
 		flags |= CREDS_SETGROUPS_DENIED;
 	TRY(creds_make(process, flags, &pp->creds, e));
+	/* config.md: not changed from the caller's. But 0 is what daemons run with, whose
+	 * containers would write files for everybody: then it is 022, as it is until here. */
+	if (!pp->creds.has_umask && p->umask) {
+		pp->creds.umask = p->umask;
+		pp->creds.has_umask = true;
+	}
 	TRY(rlimits_make(process->rlimits, process->n_rlimits, &pp->rlimits, e));
 	TRY(affinity_make(process->exec_cpu_affinity, &pp->affinity, e));
 	TRY(lsm_make(process->apparmor_profile, process->selinux_label, &pp->lsm, e));

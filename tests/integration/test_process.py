@@ -29,14 +29,29 @@ def no_caller_groups():
         assert Facts(r.out)["groups"] in ("", "0"), r
 
 
-@test("umask is set; without it that of the caller stays")
+@test("umask is set; without it that of the caller stays, unless it is 0")
 def umask():
-    with Bundle(process(user={"umask": 0o27})) as b:
-        assert b.probe("status")["umask"] == "0027"
+    for configured, callers, want in ((0o27, 0o77, "0027"), (0, 0o77, "0000"), (0o1777, 0o22, "0777"),
+                                      (None, 0o13, "0013"), (None, 0o77, "0077"), (None, 0, "0022")):
+        with Bundle(process(user={"umask": configured})) as b:
+            b.save({"mounts": MOUNTS + [{"destination": "/made/here", "type": "tmpfs", "source": "t"}]})
+            facts = b.probe("status", "+", "write", "/new", "x", "+", "stat", "/new",
+                            preexec=lambda callers=callers: os.umask(callers))
+            assert facts["umask"] == want, (configured, callers, facts.text)
+            assert int(facts.stat("/new")["mode"], 8) == 0o666 & ~int(want, 8), (want, facts.text)
+            assert os.stat(b.rootfs + "/new").st_mode & 0o777 == 0o666 & ~int(want, 8)
+            # what the runtime makes does not depend on it
+            assert os.stat(b.rootfs + "/made").st_mode & 0o777 == 0o755
+
+
+@test("the umask of exec's caller holds for a process without one of its own")
+def umask_exec():
     with Bundle() as b:
-        b.save(command_args("status"))
-        facts = Facts(b.run(preexec=lambda: os.umask(0o013), check=True).out)
-        assert facts["umask"] in ("0013", "0022"), facts.text
+        b.up()
+        for callers, want in ((0o27, "0027"), (0, "0022")):
+            r = b.exec("status", preexec=lambda callers=callers: os.umask(callers))
+            assert Facts(r.out)["umask"] == want, r
+        b.delete("--force")
 
 
 @test("cwd is used; a missing one is made or an error, a relative one an error")
