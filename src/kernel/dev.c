@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "base/unapplied.h"
 #include "kernel/mount_target.h"
 #include "kernel/mount_tree.h"
 #include "kernel/rootfs.h"
@@ -252,6 +253,41 @@ static int device_make(const struct oci_device *d, const struct rootfs_plan *p,
 	return node_make(&n, p, false, e);
 }
 
+static int node_foreign(const struct oci_device *d, const struct rootfs *r, struct err *e)
+{
+	const struct node n = {.path = d->path,
+	                       .mode = dev_type(d->type),
+	                       .dev = makedev((unsigned)d->major, (unsigned)d->minor)};
+	autofd fd = path_open(r->root, d->path, O_PATH, e);
+	struct stat st;
+
+	if (fd < 0 && e->errnum != ENOENT)
+		return -1;
+	if (fd < 0) {
+		unapplied_note("linux.devices: \"%s\" is not in the directory that is bound on "
+		               "\"/dev\"",
+		               d->path);
+		return 0;
+	}
+	if (fstat(fd, &st) < 0)
+		return node_fail(&n, errno, e);
+	return node_matches(&n, &st) ? 0 : node_fail(&n, EEXIST, e);
+}
+
+/* A directory of the host is bound on /dev: nothing is made in it, but what is configured must be
+ * there, and elsewhere devices are made as always. */
+static int dev_check_bound(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
+{
+	for (size_t i = 0; i < p->n_devices; i++) {
+		const struct oci_device *d = &p->devices[i];
+		bool bound = mount_dest_contains("/dev", d->path);
+
+		if ((bound ? node_foreign(d, r, e) : device_make(d, p, r, -1, e)) < 0)
+			return fail_at(e, "/linux/devices/%zu", i);
+	}
+	return 0;
+}
+
 static int dev_fill(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
 {
 	autofd dev = path_mkdirs(r->root, "/dev", 0755, e);
@@ -273,7 +309,7 @@ static int dev_fill(const struct rootfs_plan *p, struct rootfs *r, struct err *e
 
 int dev_setup(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
 {
-	int rc = p->dev_skip ? 0 : dev_fill(p, r, e);
+	int rc = p->dev_skip ? dev_check_bound(p, r, e) : dev_fill(p, r, e);
 
 	(void)umask(022);
 	return rc;

@@ -81,7 +81,7 @@ def umask():
 def default_again():
     with Bundle({"linux": {"devices": [device("/dev/null", "c", 1, 3, fileMode=0o644, gid=5)]}}) as b:
         st = b.probe("stat", "/dev/null").stat("/dev/null")
-        assert st["rdev"] == "1:3" and st["type"] == "chr", st
+        assert (st["rdev"], st["type"], st["mode"], st["gid"]) == ("1:3", "chr", "0644", "5"), st
 
 
 @test("an existing file of another kind at the path is an error")
@@ -136,6 +136,25 @@ def host_dev():
         facts = b.probe("stat", "/dev/null")
         assert facts.stat("/dev/null")["rdev"] == "1:3"
         assert {n: os.lstat("/dev/" + n)[:6] for n in os.listdir("/dev")} == before
+
+
+@test("configured devices with a bound /dev: made elsewhere, found in it, or told to be missing")
+def host_dev_configured():
+    bound = [MOUNT_PROC, {"destination": "/dev", "source": "hostdev", "options": ["bind"]}]
+    with Bundle({"mounts": bound, "linux": {"devices": [
+            device("/dev/nil", "c", 1, 3), device("/elsewhere/zero", "c", 1, 5, fileMode=0o640),
+            device("/dev/gone", "c", 1, 7)]}}) as b:
+        b.side("hostdev")
+        os.mknod(b.dir + "/hostdev/nil", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        b.up()
+        facts = b.exec_facts("stat", "/dev/nil", "/elsewhere/zero", "/dev/gone")
+        assert facts.stat("/dev/nil")["rdev"] == "1:3" and facts.stat("/elsewhere/zero")["mode"] == "0640", facts.text
+        assert os.listdir(b.dir + "/hostdev") == ["nil"]
+        listed = b.state()["notApplied"]
+        assert len(listed) == 1 and "/dev/gone" in listed[0], listed
+        b.delete("--force")
+        b.save({"linux": {"devices": [device("/dev/nil", "c", 1, 5)]}})
+        fails(b.create(check=False), "/dev/nil", "/linux/devices/0")
 
 
 @test("/dev/console exists only with a terminal, and then it is that terminal")
