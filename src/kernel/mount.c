@@ -61,10 +61,10 @@ static bool type_has_label(const struct mount_plan *m)
 	       !str_starts(m->type, "cgroup");
 }
 
-static bool data_has_mode(const struct mount_plan *m)
+static bool data_has(const struct mount_plan *m, const char *key)
 {
 	for (size_t i = 0; i < m->n_data; i++)
-		if (str_starts(m->data[i], "mode="))
+		if (str_starts(m->data[i], key))
 			return true;
 	return false;
 }
@@ -141,6 +141,14 @@ static void seal_later_add(const struct mount_plan *m, struct rootfs *r, int *mo
 	r->later[r->n_later++].fd = take_fd(mount);
 }
 
+static int fs_copyup(const struct mount_plan *m, int source, int mount, struct err *e)
+{
+	unsigned keep = (data_has(m, "uid=") ? COPYUP_KEEP_UID : 0U) |
+	                (data_has(m, "gid=") ? COPYUP_KEEP_GID : 0U);
+
+	return copyup_tree(source, mount, keep, m->dest, e);
+}
+
 static int fs_build(const struct fs_request *q, const struct rootfs_plan *p, int source,
                     struct err *e)
 {
@@ -155,7 +163,7 @@ static int fs_build(const struct fs_request *q, const struct rootfs_plan *p, int
 	if (tree < 0)
 		return -1;
 	if (source >= 0) {
-		TRY(copyup_tree(source, tree, m->dest, e));
+		TRY(fs_copyup(m, source, tree, e));
 		c.set = q->attr & MOUNT_ATTR_RDONLY;
 	}
 	if (c.propagation == MS_PRIVATE)
@@ -199,7 +207,7 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 	if (mount < 0)
 		return -1;
 	if (source >= 0)
-		TRY(copyup_tree(source, mount, m->dest, e));
+		TRY(fs_copyup(m, source, mount, e));
 	if (old_set(mount, &c) < 0 || old_verify(mount, q->attr) < 0)
 		return fail(e, errno, "set the flags of \"%s\"", m->dest);
 	TRY(fs_label(m, p, mount, e));
@@ -310,7 +318,7 @@ int fs_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct roo
              struct err *e)
 {
 	bool made = false, later = fs_is_sealed_later(m, p);
-	bool has_mode = !type_is(m, "tmpfs") || data_has_mode(m);
+	bool has_mode = !type_is(m, "tmpfs") || data_has(m, "mode=");
 	autofd target = mount_target_open(m, r, TARGET_DIR, -1, has_mode ? NULL : &made, e);
 	autofd mount = -1, source = -1;
 	struct fs_request q;

@@ -178,9 +178,19 @@ static int copyup_dir(const struct copyup *c, int from, int to, int depth)
 	return errno ? copyup_fail(c, ".", errno) : 0;
 }
 
-int copyup_tree(int from, int to, const char *dest, struct err *e)
+int copyup_tree(int from, int to, unsigned keep, const char *dest, struct err *e)
 {
 	const struct copyup c = {dest, e};
+	struct stat st;
 
-	return copyup_dir(&c, from, to, 0);
+	TRY(copyup_dir(&c, from, to, 0));
+	if (fstat(from, &st) < 0)
+		return copyup_fail(&c, ".", errno);
+	if (keep & COPYUP_KEEP_UID)
+		st.st_uid = (uid_t)-1;
+	if (keep & COPYUP_KEEP_GID)
+		st.st_gid = (gid_t)-1;
+	if (fchownat(to, "", st.st_uid, st.st_gid, AT_EMPTY_PATH) < 0 && !owner_errno_ok(errno))
+		return copyup_fail(&c, ".", errno);
+	return 0;
 }

@@ -257,6 +257,19 @@ def tmpcopyup():
         assert facts["write:/data/new"] == "ok" and not os.path.exists(b.path("/data/new"))
 
 
+@test("tmpcopyup: the directory keeps owner and mode, but for what the options say")
+def tmpcopyup_owner():
+    with Bundle() as b:
+        for name in ("a", "b"):
+            b.mkdir("/" + name, 0o2750)
+            os.chown(b.path(name), 3, 4)
+            os.chmod(b.path(name), 0o2750)
+        facts = b.probe("stat", "/a", "/b", over=mounts(
+            tmpfs("/a", "tmpcopyup"), tmpfs("/b", "tmpcopyup", "uid=7", "mode=0711")))
+        got = [tuple(facts.stat(p)[k] for k in ("mode", "uid", "gid")) for p in ("/a", "/b")]
+        assert got == [("2750", "3", "4"), ("0711", "7", "4")], got
+
+
 @test("a file, a socket, a fifo and a device are bind-mounted")
 def special_sources():
     with Bundle() as b:
