@@ -77,7 +77,7 @@ def throttle(key, v1, v2):
 LIMIT, SWAP = 64 * MIB, 96 * MIB
 NO_RT = "the kernel is built without CONFIG_RT_GROUP_SCHED"
 NO_RDMA = "the kernel for clouds has no driver of RDMA devices"
-NO_KMEM = "since 5.16 the kernel refuses the limit"
+NO_KMEM = "since 5.16 the kernel refuses the limit, or takes it and does nothing"
 NO_FLAT = "since 5.11 all groups are hierarchical"
 NO_LEAF = "went with the CFQ scheduler in 5.0"
 
