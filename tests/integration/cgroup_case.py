@@ -337,6 +337,9 @@ def rows_main(manager):
     if MACHINE and not os.path.exists("/sys/block/nullb1"):
         run_command(["modprobe", "bfq"])
         run_command(["modprobe", "null_blk", "nr_devices=2", "gb=1"])
+    if MACHINE and run_command(["modprobe", "rdma_rxe"]).rc == 0:
+        run_command(["ip", "link", "add", "dvtrdma", "type", "dummy"])
+        run_command(["rdma", "link", "add", "rxe0", "type", "rxe", "netdev", "dvtrdma"])
     for row in ROWS:
         register(row, manager)
     main()
