@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -168,6 +169,21 @@ static int sched_make(const struct oci_scheduler *s, struct sched_plan *plan, st
 	return 0;
 }
 
+/* sched_setattr(2) looks at the nice value for SCHED_OTHER and SCHED_BATCH alone; the others have
+ * one as well, and show it when the policy is changed back or not inherited. */
+static int sched_nice(const struct sched_plan *plan, struct err *e)
+{
+	if (plan->policy == SCHED_OTHER || plan->policy == SCHED_BATCH)
+		return 0;
+	errno = 0;
+	if (getpriority(PRIO_PROCESS, 0) == plan->nice && errno == 0)
+		return 0;
+	if (setpriority(PRIO_PROCESS, 0, plan->nice) == 0)
+		return 0;
+	fail(e, errno, "set nice value %d", plan->nice);
+	return fail_at(e, "/process/scheduler/nice");
+}
+
 static int sched_apply(const struct sched_plan *plan, struct err *e)
 {
 	const char *name = names_of(&names_schedulers, plan->policy);
@@ -182,6 +198,7 @@ static int sched_apply(const struct sched_plan *plan, struct err *e)
 		.period = plan->period,
 	};
 
+	TRY(sched_nice(plan, e));
 	/* a kernel before 5.3 knows only the fields before the clamps */
 	if (!(plan->flags & 0x60))
 		attr.size = offsetof(struct sys_sched_attr, util_min);
