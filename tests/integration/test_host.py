@@ -59,9 +59,8 @@ def sysctl_set():
 @test("the slash form of a sysctl name works")
 def sysctl_slash():
     with Bundle({"linux": {"sysctl": {"net/core/somaxconn": "300"}}}) as b:
-        b.save(command_args("read", "/proc/sys/net/core/somaxconn"))
-        r = b.run()
-        assert r.rc == 0 and "=300" in r.out or r.rc != 0 and "net/core/somaxconn" in r.err, r
+        facts = b.probe("read", "/proc/sys/net/core/somaxconn")
+        assert facts["read:/proc/sys/net/core/somaxconn"] == "300", facts.text
 
 
 @test("sysctls work although /proc/sys is a read-only path")

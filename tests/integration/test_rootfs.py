@@ -49,14 +49,19 @@ def dot():
         assert facts.stat("/config.json")["type"] == "reg", facts.text
 
 
-@test("a root path that is a symlink to a directory works, or is refused by name")
+@test("a root path that is or passes a symlink leads to the directory, read-only if asked for")
 def symlink():
     with Bundle() as b:
         os.rename(b.rootfs, b.dir + "/real")
         os.symlink("real", b.rootfs)
-        b.save(command_args("echo", "ran"))
-        r = b.run()
-        assert "arg=ran" in r.out or (r.rc != 0 and "rootfs" in r.err), r
+        os.symlink(b.dir, b.dir + "/around")
+        write(b.dir + "/real/marker", "mine")
+        for path, readonly in (("rootfs", False), ("rootfs", True), ("./around/real/", True), ("around/real", False)):
+            facts = b.probe("read", "/marker", "+", "write", "/new", "x", "+", "mounts",
+                            over={"root": {"path": path, "readonly": readonly}})
+            assert facts["read:/marker"] == "mine", facts.text
+            assert facts["write:/new"] == ("EROFS" if readonly else "ok"), facts.text
+            assert facts.mount_at("/")["root"].endswith("/real"), facts.mount_at("/")
 
 
 @test("a missing root, a file as root, and no root at all are errors that say so")

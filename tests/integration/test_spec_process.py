@@ -5,7 +5,7 @@ from davit import *
 
 MPOL = {"MPOL_DEFAULT": 0, "MPOL_PREFERRED": 1, "MPOL_BIND": 2, "MPOL_INTERLEAVE": 3, "MPOL_LOCAL": 4,
         "MPOL_PREFERRED_MANY": 5, "MPOL_WEIGHTED_INTERLEAVE": 6}
-MPOL_F = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14}
+MPOL_F = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
 
 
 def policy(**memory):
@@ -41,6 +41,21 @@ def memory_policy():
         b.delete("--force")
     with Bundle() as b:
         assert b.probe("mempolicy")["mempolicy_mode"] in ("0", "0x0")
+
+
+@test("memoryPolicy: the default, and what newer kernels have")
+def memory_policy_newer():
+    if not os.path.isdir("/sys/devices/system/node/node0"):
+        raise Skip("a kernel without NUMA")
+    with Bundle(policy(mode="MPOL_DEFAULT", nodes="")) as b:
+        assert int(b.probe("mempolicy")["mempolicy_mode"], 16) == 0
+    if tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < (6, 9):
+        raise Skip("MPOL_WEIGHTED_INTERLEAVE came with Linux 6.9")
+    for mode, flags in (("MPOL_WEIGHTED_INTERLEAVE", []), ("MPOL_BIND", ["MPOL_F_NUMA_BALANCING"])):
+        with Bundle(policy(mode=mode, nodes="0", flags=flags)) as b:
+            facts = b.probe("mempolicy")
+            assert int(facts["mempolicy_mode"], 16) == MPOL[mode] | sum(MPOL_F[f] for f in flags), facts.text
+            assert facts["mempolicy_nodes"] == "0", facts.text
 
 
 @test("memoryPolicy: unknown words, bad lists and nodes that are not there are errors")
