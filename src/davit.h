@@ -110,15 +110,19 @@ struct davit_state {
 	enum davit_status status;
 	char *json;         /* of davit_state: the state object of the specification with our extra
 	                     * properties */
-	char *json_compact; /* of davit_list: the same in one line */
+	char *json_compact; /* of davit_list with DAVIT_LIST_JSON: the same in one line */
 };
 int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
                 struct err *e);
 void davit_state_free(struct davit_state *s);
 
+enum {
+	DAVIT_LIST_JSON = 1 /* with json_compact */
+};
 /* All containers below the root, sorted by id; unreadable ones are skipped with a warning. The
  * caller frees each and the array. */
-int davit_list(const struct davit_context *c, struct davit_state **out, size_t *n, struct err *e);
+int davit_list(const struct davit_context *c, unsigned flags, struct davit_state **out, size_t *n,
+               struct err *e);
 
 /* Pids (in the caller's pid namespace) of all processes of the container; the caller frees. */
 int davit_ps(const struct davit_context *c, const char *id, pid_t **pids, size_t *n, struct err *e);

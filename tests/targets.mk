@@ -14,7 +14,7 @@ $(B)/tests/%: tests/bench/%.c
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
 
 .PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-old check-vm check-tidy check-cppcheck fuzz format demo \
-	bench bench-density
+	bench bench-tools bench-density
 test-programs: all $(unit) $(fuzz) $(probe) $(B)/tests/pace $(B)/tests/nothing
 deps:
 	@tests/deps.sh test
@@ -62,11 +62,14 @@ demo:
 	@DAVIT=$(B)/davit contrib/demo.sh
 
 # Both need root. The raw figures stay in the build directory.
+bench_tools := $(patsubst tests/bench/%.c,$(B)/tests/%,$(wildcard tests/bench/*.c))
 bench = tests/deps.sh bench && $(MAKE) --no-print-directory B=$(B) all && DAVIT=$(B)/davit $(if $(CC),CC='$(CC)') \
 	python3 -B tests/bench
 bench:
 	+@$(bench)/bench.py $(if $(QUICK),--quick) $(foreach w,$(ONLY),--only $(w)) --tsv $(B)/bench.tsv
 	@echo "# raw figures: $(B)/bench.tsv"
+# For machines without a compiler: BENCH_TOOLS=build/tests tests/bench/density.py
+bench-tools: all $(bench_tools)
 bench-density:
 	+@$(bench)/density.py $(or $(N),200) --tsv $(B)/density.tsv
 	@echo "# raw figures: $(B)/density.tsv"

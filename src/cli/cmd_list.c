@@ -67,7 +67,7 @@ static int list_run(struct call *c, struct err *e)
 	if (a->format && !json && !str_eq(a->format, "table"))
 		return fail(e, 0, "invalid value \"%s\" for --format: expected table or json",
 		            a->format);
-	TRY(davit_list(c->ctx, &list, &n, e));
+	TRY(davit_list(c->ctx, json && !a->quiet ? DAVIT_LIST_JSON : 0, &list, &n, e));
 	if (a->quiet)
 		for (size_t i = 0; i < n; i++)
 			puts(list[i].id);

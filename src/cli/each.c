@@ -21,7 +21,7 @@ int each_container(struct call *c, const char *pattern, bool regex,
 		return fn(c, pattern, e);
 	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
 		return fail(e, 0, "invalid regular expression \"%s\"", pattern);
-	ret = davit_list(c->ctx, &list, &n, e);
+	ret = davit_list(c->ctx, 0, &list, &n, e);
 	for (size_t i = 0; i < n; i++) {
 		if (regexec(&re, list[i].id, 0, NULL, 0) == 0 &&
 		    fn(c, list[i].id, ret < 0 ? &other : e) < 0)

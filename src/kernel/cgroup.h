@@ -180,6 +180,10 @@ int cgroup_thaw(struct cgroup *cg, struct err *e);
 /* 1 frozen (or freezing), 0 not, or there are no groups. Never fails: a vanished group is not
  * frozen. */
 int cgroup_frozen(struct cgroup *cg);
+/* The file that tells it, for the state record; NULL if there is none; the caller frees. */
+char *cgroup_freezer(struct cgroup *cg);
+/* The same as cgroup_frozen() of that file alone. */
+bool cgroup_freezer_frozen(const char *file);
 
 /* After SIGKILL: groups below that the payload froze itself, with a freezer of version 1, hold even
  * what has been killed. Lets them run. */

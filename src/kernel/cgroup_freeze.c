@@ -88,16 +88,42 @@ static struct cgroup_dir *freezer_of(struct cgroup *cg)
 	return d;
 }
 
+static const char v1_file[] = "freezer.state", v2_file[] = "cgroup.freeze";
+
+static bool group_frozen(const struct cgroup_dir *d)
+{
+	char buf[32];
+
+	if (d->v2)
+		return cgroup_dir_read(d, v2_file, buf, sizeof(buf)) > 0 && buf[0] == '1';
+	return cgroup_dir_read(d, v1_file, buf, sizeof(buf)) > 0 && str_starts(buf, "FR");
+}
+
 int cgroup_frozen(struct cgroup *cg)
 {
 	struct cgroup_dir *d = freezer_of(cg);
-	char buf[32];
 
-	if (!d)
-		return 0;
-	if (d->v2)
-		return cgroup_dir_read(d, "cgroup.freeze", buf, sizeof(buf)) > 0 && buf[0] == '1';
-	return cgroup_dir_read(d, "freezer.state", buf, sizeof(buf)) > 0 && str_starts(buf, "FR");
+	return d && group_frozen(d);
+}
+
+char *cgroup_freezer(struct cgroup *cg)
+{
+	struct cgroup_dir *d = freezer_of(cg);
+
+	return d ? xasprintf("%s/%s", d->path, d->v2 ? v2_file : v1_file) : NULL;
+}
+
+bool cgroup_freezer_frozen(const char *file)
+{
+	autofree char *path = xstrdup(file);
+	char *name = strrchr(path, '/');
+	struct cgroup_dir d = {.path = path, .fd = -1};
+
+	if (!name)
+		return false;
+	*name++ = '\0';
+	d.v2 = str_eq(name, v2_file);
+	return (d.v2 || str_eq(name, v1_file)) && group_frozen(&d);
 }
 
 /* Waits until cgroup.events says frozen (or not), an event file that poll(2) watches. */

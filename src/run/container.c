@@ -52,12 +52,9 @@ struct rdt container_rdt(const struct rec_record *rec)
 enum davit_status container_full_status(const struct container *k)
 {
 	enum davit_status s = container_status(k);
-	autocgroup cg = CGROUP_INIT;
-	const char *text = k->rec && k->rec->cgroup ? k->rec->cgroup : "";
-	struct err ignored;
 
-	if ((s == DAVIT_RUNNING || s == DAVIT_CREATED) && cgroup_peek(text, &cg, &ignored) == 0 &&
-	    cgroup_frozen(&cg) == 1)
+	if ((s == DAVIT_RUNNING || s == DAVIT_CREATED) && k->rec && k->rec->freezer &&
+	    cgroup_freezer_frozen(k->rec->freezer))
 		return DAVIT_PAUSED;
 	return s;
 }
@@ -314,14 +311,20 @@ int davit_delete(const struct davit_context *c, const char *id, unsigned flags, 
 
 /* ---- state, list, ps */
 
-static int state_fill(struct container *k, bool pretty, struct davit_state *out)
+enum {
+	JSON_NONE,
+	JSON_COMPACT,
+	JSON_PRETTY
+};
+
+static void state_fill(struct container *k, int json, struct davit_state *out)
 {
 	enum davit_status s = container_full_status(k);
 	pid_t pid = s == DAVIT_STOPPED || s == DAVIT_CREATING ? 0 : k->init.pid;
 	const char *name = davit_status_names[s];
-	const struct rec_exit *x = s == DAVIT_STOPPED ? exit_of(k) : NULL;
+	const struct rec_exit *x;
+	char *text;
 
-	state_notes_read(k);
 	*out = (struct davit_state){
 		.id = xstrdup(k->rec->id),
 		.bundle = xstrdup(k->rec->bundle),
@@ -331,9 +334,12 @@ static int state_fill(struct container *k, bool pretty, struct davit_state *out)
 		.pid = pid,
 		.status = s,
 	};
-	*(pretty ? &out->json : &out->json_compact) =
-		xstrdup(state_full_json(k->rec, pid, name, x, pretty, &k->arena));
-	return 0;
+	if (json == JSON_NONE)
+		return;
+	x = s == DAVIT_STOPPED ? exit_of(k) : NULL;
+	state_notes_read(k);
+	text = xstrdup(state_full_json(k->rec, pid, name, x, json == JSON_PRETTY, &k->arena));
+	*(json == JSON_PRETTY ? &out->json : &out->json_compact) = text;
 }
 
 int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
@@ -341,8 +347,9 @@ int davit_state(const struct davit_context *c, const char *id, struct davit_stat
 {
 	autocontainer k = CONTAINER_NONE;
 
-	TRY(container_open(c, id, STATE_LOOK, &k, e));
-	return state_fill(&k, true, out);
+	TRY(container_open(c, id, STATE_LOOK | STATE_HEAD, &k, e));
+	state_fill(&k, JSON_PRETTY, out);
+	return 0;
 }
 
 void davit_state_free(struct davit_state *s)
@@ -364,8 +371,10 @@ static int state_compare(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
-int davit_list(const struct davit_context *c, struct davit_state **out, size_t *n, struct err *e)
+int davit_list(const struct davit_context *c, unsigned flags, struct davit_state **out, size_t *n,
+               struct err *e)
 {
+	int json = flags & DAVIT_LIST_JSON ? JSON_COMPACT : JSON_NONE;
 	int root = state_root_open(c, false, e);
 	autodir *d = NULL;
 	struct dirent *f;
@@ -386,7 +395,7 @@ int davit_list(const struct davit_context *c, struct davit_state **out, size_t *
 
 		if (*f->d_name == '.' || (f->d_type != DT_DIR && f->d_type != DT_UNKNOWN))
 			continue;
-		if (container_open_in(root, f->d_name, STATE_LOOK, &k, &own) < 0) {
+		if (container_open_in(root, f->d_name, STATE_LOOK | STATE_HEAD, &k, &own) < 0) {
 			if (!strstr(own.msg, "does not exist"))
 				log_warn("%s, leaving it out", own.msg);
 			continue;
@@ -395,7 +404,7 @@ int davit_list(const struct davit_context *c, struct davit_state **out, size_t *
 			cap = cap ? cap * 2 : 16;
 			*out = xrealloc(*out, cap, sizeof **out);
 		}
-		state_fill(&k, false, &(*out)[(*n)++]);
+		state_fill(&k, json, &(*out)[(*n)++]);
 	}
 	if (*n)
 		qsort(*out, *n, sizeof **out, state_compare);

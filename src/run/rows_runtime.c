@@ -40,7 +40,7 @@ static int row_notify(struct ctx *c, struct err *e)
 int row_state_reserve(struct ctx *c, struct err *e)
 {
 	struct rec_record *rec = c->plan->record;
-	autofree char *groups = NULL;
+	autofree char *groups = NULL, *freezer = NULL;
 
 	c->root = state_root_open(c->davit, true, e);
 	if (c->root < 0)
@@ -52,7 +52,9 @@ int row_state_reserve(struct ctx *c, struct err *e)
 	TRY(cgroup_prepare(&c->plan->cgroup, &c->cgroup, e));
 	TRY(groups_claimed_check(c->root, c->plan->id, &c->cgroup, e));
 	groups = cgroup_record(&c->cgroup);
+	freezer = cgroup_freezer(&c->cgroup);
 	rec->cgroup = arena_strdup(&c->arena, groups);
+	rec->freezer = arena_strdup(&c->arena, freezer);
 	rec->not_applied = (char **)unapplied_list(&rec->n_not_applied);
 	if (c->plan->notify)
 		TRY(row_notify(c, e));

@@ -9,7 +9,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,8 +20,8 @@
 #include "read.h"
 #include "write.h"
 
-#define RECORD_MAX (16u << 20)
-#define STARTING   "starting" /* the start socket while the container is being created */
+#define RECORD_MAX  (16u << 20)
+#define RECORD_PAGE 4096 /* few are larger */
 
 const char *const davit_status_names[] = {"creating", "created", "running", "paused", "stopped"};
 
@@ -211,11 +210,38 @@ int state_reserve(int root, const char *id, struct err *e)
 	return -1;
 }
 
+/* The record as a text of two lines: what `state` and `list` need is in the first one (see
+ * record_head). No string has a line feed: JSON writes it in another way. */
+static char *record_text(const struct rec_record *rec, struct arena *a, size_t *len)
+{
+	const struct rec_record head = {
+		.format = rec->format,
+		.id = rec->id,
+		.oci_version = rec->oci_version,
+		.bundle = rec->bundle,
+		.rootfs = rec->rootfs,
+		.created = rec->created,
+		.owner = rec->owner,
+		.boot_id = rec->boot_id,
+		.freezer = rec->freezer,
+		.annotations = rec->annotations,
+		.not_applied = rec->not_applied,
+		.n_not_applied = rec->n_not_applied,
+	};
+	size_t n;
+	const char *all = oci_write(&record_schema, REC_RECORD, rec, OCI_WRITE_COMPACT, a, len);
+
+	(void)oci_write(&record_schema, REC_RECORD, &head, OCI_WRITE_COMPACT, a, &n);
+	n--; /* its bracket */
+	*len += 2;
+	return arena_printf(a, "%.*s\n%s\n", (int)n, all, all + n);
+}
+
 int state_write(int dir, const struct rec_record *rec, struct err *e)
 {
 	struct arena a = {0};
 	size_t len;
-	const char *text = oci_write(&record_schema, REC_RECORD, rec, OCI_WRITE_COMPACT, &a, &len);
+	const char *text = record_text(rec, &a, &len);
 	autofd fd = openat(dir, "state.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	                   0600);
 	int r = 0;
@@ -280,8 +306,7 @@ int state_set_init(int dir, const struct proc_id *init, struct err *e)
 	return 0;
 }
 
-static const char *const state_files[] = {"start",   STARTING,    "init",
-                                          "seccomp", "exit.json", "state.json"};
+static const char *const state_files[] = {"start", "init", "seccomp", "exit.json", "state.json"};
 
 /* What a future version or a handler may have put there. */
 static void state_remove_others(int dir)
@@ -336,27 +361,24 @@ static int lock_wait(int dir, const char *id, struct err *e)
 	return 0;
 }
 
-static int record_read(struct container *k, struct err *e)
+/* Makes the first line of a record an object of its own, and returns its length; 0 if the record is
+ * not two whole lines: cut short, or none of ours. */
+static size_t record_head(char *text, size_t len)
 {
-	struct oci_error oe;
-	struct rec_record *rec;
-	size_t len = 0;
-	autofd fd = openat(k->dir, "state.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	autofree char *text = NULL;
-	int errnum = errno;
+	char *end = memchr(text, '\n', len), *next = end ? end + 1 : NULL;
 
-	if (fd >= 0) {
-		text = fd_read_all(fd, RECORD_MAX, &len, e);
-		if (!text)
-			return -1;
-	}
-	if ((text || errnum == ENOENT) && is_unmade(k->dir, len)) {
-		k->unmade = true;
-		return fail(e, 0, "container \"%s\" does not exist", k->id);
-	}
-	if (fd < 0)
-		return fail(e, errnum, "open the state of \"%s\"", k->id);
-	rec = arena_new(&k->arena, struct rec_record);
+	if (!end || memchr(next, '\n', len - (size_t)(next - text)) != text + len - 1 || len < 2 ||
+	    text[len - 2] != '}')
+		return 0;
+	*end = '}';
+	return (size_t)(next - text);
+}
+
+static int record_parse(struct container *k, const char *text, size_t len, struct err *e)
+{
+	struct rec_record *rec = arena_new(&k->arena, struct rec_record);
+	struct oci_error oe;
+
 	if (oci_read(&record_schema, REC_RECORD, text, len, &k->arena, rec, &oe) < 0) {
 		fail(e, 0, "the state of \"%s\" is damaged: state.json:%u:%u: %s", k->id, oe.line,
 		     oe.column, oe.msg);
@@ -368,6 +390,44 @@ static int record_read(struct container *k, struct err *e)
 		            k->id, rec->format);
 	k->rec = rec;
 	return 0;
+}
+
+static int record_open(struct container *k, struct err *e)
+{
+	int fd = openat(k->dir, "state.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	k->unmade = errno == ENOENT && is_unmade(k->dir, 0);
+	return k->unmade ? fail(e, 0, "container \"%s\" does not exist", k->id)
+	                 : fail(e, errno, "open the state of \"%s\"", k->id);
+}
+
+static int record_read(struct container *k, struct err *e)
+{
+	size_t len = 0;
+	autofd fd = record_open(k, e);
+	autofree char *text = fd < 0 ? NULL : fd_read_all(fd, RECORD_MAX, &len, e);
+
+	if (!text)
+		return -1;
+	k->unmade = is_unmade(k->dir, len);
+	if (k->unmade)
+		return fail(e, 0, "container \"%s\" does not exist", k->id);
+	return record_parse(k, text, len, e);
+}
+
+/* The first line alone. Where that is not to be had in one read, the whole. */
+static int record_read_head(struct container *k, struct err *e)
+{
+	autofd fd = record_open(k, e);
+	char text[RECORD_PAGE];
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+	size_t len = n > 0 ? record_head(text, (size_t)n) : 0;
+
+	if (fd < 0)
+		return -1;
+	return len ? record_parse(k, text, len, e) : record_read(k, e);
 }
 
 /* The link "init": 1 when it names a process, 0 when there is none. */
@@ -449,10 +509,12 @@ int container_open_in(int root, const char *id, unsigned flags, struct container
 	}
 	if (flags & STATE_LOCK)
 		TRY(lock_wait(k.dir, id, e));
-	if (record_read(&k, e) < 0 && !(flags & STATE_BROKEN) &&
-	    !(k.unmade && flags & STATE_UNMADE))
+	if ((flags & STATE_HEAD ? record_read_head(&k, e) : record_read(&k, e)) < 0 &&
+	    !(flags & STATE_BROKEN) && !(k.unmade && flags & STATE_UNMADE))
 		return -1;
 	TRY(init_read(&k, flags, e));
+	if (flags & STATE_HEAD && !k.alive && k.rec) /* how it ended is looked for in its groups */
+		TRY(record_read(&k, e));
 	*out = k;
 	k = (struct container)CONTAINER_NONE;
 	return 0;
@@ -491,93 +553,10 @@ enum davit_status container_status(const struct container *k)
 		return flock(k->dir, LOCK_EX | LOCK_NB) < 0 ? DAVIT_CREATING : DAVIT_STOPPED;
 	if (!k->alive)
 		return DAVIT_STOPPED;
-	if (fstatat(k->dir, "start", &st, 0) == 0) {
-		sock = state_start_connect(k->dir);
-		if (sock >= 0 || errno == EAGAIN)
-			return DAVIT_CREATED;
-	}
-	return fstatat(k->dir, STARTING, &st, 0) == 0 ? DAVIT_CREATING : DAVIT_RUNNING;
-}
-
-/* ---- the state as JSON */
-
-char *state_oci_json(const struct rec_record *rec, pid_t pid, const char *status, struct arena *a,
-                     size_t *len)
-{
-	struct oci_state s = {
-		.oci_version = (char *)DAVIT_SPEC_VERSION,
-		.id = rec->id,
-		.status = (char *)status,
-		.pid = pid,
-		.bundle = rec->bundle,
-		.annotations = rec->annotations,
-	};
-
-	return oci_write(&ocispec_schema, OCI_STATE, &s, OCI_WRITE_COMPACT, a, len);
-}
-
-char *state_full_json(const struct rec_record *rec, pid_t pid, const char *status,
-                      const struct rec_exit *exit, bool pretty, struct arena *a)
-{
-	struct rec_status s = {
-		.oci_version = (char *)DAVIT_SPEC_VERSION,
-		.id = rec->id,
-		.pid = pid,
-		.status = (char *)status,
-		.bundle = rec->bundle,
-		.rootfs = rec->rootfs,
-		.created = rec->created,
-		.owner = rec->owner,
-		.annotations = rec->annotations,
-		.not_applied = rec->not_applied,
-		.n_not_applied = rec->n_not_applied,
-		.exit = (struct rec_exit *)exit,
-	};
-
-	return oci_write(&record_schema, REC_STATUS, &s,
-	                 pretty ? OCI_WRITE_PRETTY : OCI_WRITE_COMPACT, a, NULL);
-}
-
-/* ---- the start socket */
-
-/* Addresses hold 108 bytes; the directory's descriptor makes every path short. */
-static socklen_t start_address(int dir, const char *name, struct sockaddr_un *sa)
-{
-	*sa = (struct sockaddr_un){.sun_family = AF_UNIX};
-	snprintf(sa->sun_path, sizeof sa->sun_path, "/proc/self/fd/%d/%s", dir, name);
-	return sizeof *sa;
-}
-
-int state_start_connect(int dir)
-{
-	struct sockaddr_un sa;
-	socklen_t len = start_address(dir, "start", &sa);
-	autofd sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (sock < 0 || connect(sock, (struct sockaddr *)&sa, len) < 0)
-		return -1;
-	return take_fd(&sock);
-}
-
-int state_start_listen(int dir, struct err *e)
-{
-	struct sockaddr_un sa;
-	socklen_t len = start_address(dir, STARTING, &sa);
-	autofd sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	if (sock < 0 || bind(sock, (struct sockaddr *)&sa, len) < 0 || listen(sock, 8) < 0)
-		return fail(e, errno, "make the start socket");
-	return take_fd(&sock);
-}
-
-int state_start_publish(int dir, struct err *e)
-{
-	if (renameat(dir, STARTING, dir, "start") < 0)
-		return fail(e, errno, "publish the start socket");
-	return 0;
-}
-
-void state_start_remove(int dir)
-{
-	(void)unlinkat(dir, "start", 0); /* a socket that nobody listens on says the same */
+	if (fstatat(k->dir, "start", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return DAVIT_RUNNING;
+	if ((st.st_mode & 07777) != START_PUBLISHED)
+		return DAVIT_CREATING;
+	sock = state_start_connect(k->dir);
+	return sock >= 0 || errno == EAGAIN ? DAVIT_CREATED : DAVIT_RUNNING;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What is on disk about a container: STATE_ROOT/ID/, mode 0700, with
  *
- *   state.json   the record (record.def): written before the first resource exists, never changed
+ *   state.json   the record (record.def): written before the first resource exists, never changed;
+ *                two lines, for `state` and `list` read only the first
  *   init         a link whose text is "PID STARTTIME": made in one call once init exists
- *   start        a socket on which a created container's init listens for `start`
+ *   start        a socket on which a created container's init listens for `start`; its mode tells
+ *                whether the container is still being created
  *   seccomp      the compiled filter, for exec
  *   notApplied   lines that came after state.json: what could not be applied (if anything)
  *   exit.json    what is known of the end (exit record)
@@ -63,8 +65,9 @@ enum {
 	STATE_LOCK = 1,   /* take the lock, waiting STATE_LOCK_MS at most */
 	STATE_BROKEN = 2, /* an unreadable record is no error: rec is NULL then (delete --force) */
 	STATE_LOOK = 4,   /* for who only tells the state: no pidfd */
-	STATE_UNMADE =
-		8 /* no error either: what a creator left that was killed before its record */
+	STATE_UNMADE = 8, /* no error either: what a creator left that was killed before its
+			   * record */
+	STATE_HEAD = 16   /* of one that is alive, rec has what the record's first line holds */
 };
 /* Opens an existing container; "container \"ID\" does not exist" if there is none. On success the
  * caller calls container_close(). */
@@ -92,8 +95,10 @@ char *state_full_json(const struct rec_record *rec, pid_t pid, const char *statu
 /* Connects to the start socket of a created container: the descriptor, or -1 with errno
  * (ENOENT, ECONNREFUSED: it has been started). */
 int state_start_connect(int dir);
-/* Makes the socket on which init waits for `start`; it has another name until it is published,
- * which is what turns "creating" into "created". */
+/* The mode of the socket once the container is created; bind(2) sets no such bit. */
+#define START_PUBLISHED (S_ISVTX | 0600)
+/* Makes the socket on which init waits for `start`, and later publishes it: its mode turns
+ * "creating" into "created". */
 int state_start_listen(int dir, struct err *e);
 int state_start_publish(int dir, struct err *e);
 /* Takes the socket away: the container has been started. */
