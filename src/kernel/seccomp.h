@@ -34,11 +34,12 @@ enum seccomp_options {
 		1, /* a name nobody knows is an error (run.oci.seccomp_fail_unknown_syscall) */
 };
 
-/* The program for profile, from the cache when it holds it. cache is the directory from
- * seccomp_cache_open, or -1. The cache never makes this fail: what is wrong with it is logged for
- * debugging and the profile is compiled. Errors point into /linux/seccomp. */
-int seccomp_prepare(const struct oci_seccomp *profile, unsigned options, int cache,
-                    struct seccomp_program *out, struct err *e);
+/* The program for profile, from the cache when it holds it, also kept as file name of directory dir
+ * (-1: nowhere) for seccomp_restore. cache is the directory from seccomp_cache_open, or -1. The
+ * cache never makes this fail: what is wrong with it is logged for debugging and the profile is
+ * compiled. Errors point into /linux/seccomp. */
+int seccomp_prepare(const struct oci_seccomp *profile, unsigned options, int cache, int dir,
+                    const char *name, struct seccomp_program *out, struct err *e);
 
 /* Opens (makes, mode 0700) directory name below parent, which is owned by us: the state root. Pick
  * a name no container can have. -1 with errno: go on without a cache. */

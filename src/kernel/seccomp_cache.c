@@ -150,20 +150,34 @@ static void cache_store(int cache, const char *key, const struct seccomp_program
 		unlinkat(cache, name, 0);
 }
 
-int seccomp_prepare(const struct oci_seccomp *profile, unsigned options, int cache,
-                    struct seccomp_program *out, struct err *e)
+/* Puts the program in the directory of a container, where it outlives the cache. Files of the
+ * cache are never written to, only made and removed, so a link is as good as a copy, and has no
+ * page of its own. Not every file system has links, or one more. */
+static int program_keep(int cache, const char *key, int dir, const char *name,
+                        const struct seccomp_program *p, struct err *e)
 {
-	char key[KEY_SIZE];
+	if (dir < 0 || (cache >= 0 && linkat(cache, key, dir, name, 0) == 0))
+		return 0;
+	return seccomp_save(dir, name, p, e);
+}
+
+int seccomp_prepare(const struct oci_seccomp *profile, unsigned options, int cache, int dir,
+                    const char *name, struct seccomp_program *out, struct err *e)
+{
+	char key[KEY_SIZE] = "";
 	struct err miss = {0};
 
-	if (cache < 0)
-		return seccomp_compile(profile, seccomp_native_arch(), options, out, e);
-	cache_key(profile, options, key);
-	if (seccomp_restore(cache, key, out, &miss) == 0)
+	if (cache >= 0)
+		cache_key(profile, options, key);
+	if (cache < 0 || seccomp_restore(cache, key, out, &miss) < 0) {
+		if (cache >= 0 && miss.errnum != ENOENT)
+			log_debug("seccomp cache: %s, ignoring", miss.msg);
+		TRY(seccomp_compile(profile, seccomp_native_arch(), options, out, e));
+		if (cache >= 0)
+			cache_store(cache, key, out);
+	}
+	if (program_keep(cache, key, dir, name, out, e) == 0)
 		return 0;
-	if (miss.errnum != ENOENT)
-		log_debug("seccomp cache: %s, ignoring", miss.msg);
-	TRY(seccomp_compile(profile, seccomp_native_arch(), options, out, e));
-	cache_store(cache, key, out);
-	return 0;
+	seccomp_free(out);
+	return -1;
 }

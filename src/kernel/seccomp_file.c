@@ -97,11 +97,12 @@ int seccomp_save(int dir, const char *name, const struct seccomp_program *p, str
 	return fail(e, errnum, "save the seccomp filter as \"%s\"", name);
 }
 
-/* What another user could have made or can change is not ours. */
+/* What another user could have made or can change is not ours. It may have many names: the cache's
+ * and those of the containers that have this filter. */
 static bool file_is_ours(const struct stat *st)
 {
-	return S_ISREG(st->st_mode) && st->st_uid == geteuid() && st->st_nlink == 1 &&
-	       (st->st_mode & 022) == 0 && st->st_size > 0 && st->st_size <= SECCOMP_BYTES_MAX;
+	return S_ISREG(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 022) == 0 &&
+	       st->st_size > 0 && st->st_size <= SECCOMP_BYTES_MAX;
 }
 
 int seccomp_restore(int dir, const char *name, struct seccomp_program *out, struct err *e)

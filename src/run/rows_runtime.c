@@ -112,18 +112,19 @@ int row_seccomp_compile(struct ctx *c, struct err *e)
 
 	if (c->plan->seccomp_raw) {
 		TRY(seccomp_decode(c->plan->seccomp_raw, c->plan->seccomp, &c->seccomp, e));
+		TRY(seccomp_save(c->dir, "seccomp", &c->seccomp, e));
 	} else {
 		cache = seccomp_cache_open(c->root, ".seccomp");
 		TRY(seccomp_prepare(c->plan->seccomp,
 		                    strict && strcmp(strict, "1") == 0 ? SECCOMP_FAIL_UNKNOWN : 0,
-		                    cache, &c->seccomp, e));
+		                    cache, c->dir, "seccomp", &c->seccomp, e));
 	}
 	if (c->seccomp.notify) {
 		c->mail = seccomp_mail_new(e);
 		if (!c->mail)
 			return -1;
 	}
-	return seccomp_save(c->dir, "seccomp", &c->seccomp, e);
+	return 0;
 }
 
 /* Sources that need the host's privilege; init inherits the descriptors. */

@@ -89,7 +89,7 @@ static void test_files(void)
 	struct err e = {0};
 	char byte;
 
-	is_int(seccomp_prepare(p, 0, -1, &one, &e), 0);
+	is_int(seccomp_prepare(p, 0, -1, -1, NULL, &one, &e), 0);
 	one.flags = SECCOMP_FILTER_FLAG_LOG;
 	is_int(seccomp_save(dir, "f", &one, &e), 0);
 	is_int(seccomp_save(dir, "f", &one, &e), 0);
@@ -120,8 +120,14 @@ static void test_files(void)
 	ok(fchmodat(dir, "f", 0620, 0) == 0);
 	is_int(seccomp_restore(dir, "f", &two, &e), -1);
 	ok(fchmodat(dir, "f", 0600, 0) == 0);
-	ok(linkat(dir, "f", dir, "g", 0) == 0);
-	is_int(seccomp_restore(dir, "f", &two, &e), -1);
+	ok(linkat(dir, "f", dir, "g", 0) == 0); /* as many containers share one */
+	is_int(seccomp_restore(dir, "g", &two, &e), 0);
+	ok(same(&one, &two));
+	seccomp_free(&two);
+	if (geteuid() == 0) {
+		ok(fchownat(dir, "f", 1, 1, 0) == 0);
+		is_int(seccomp_restore(dir, "f", &two, &e), -1);
+	}
 	ok(unlinkat(dir, "g", 0) == 0 && symlinkat("f", dir, "g") == 0);
 	is_int(seccomp_restore(dir, "g", &two, &e), -1);
 	ok(unlinkat(dir, "g", 0) == 0 && mkfifoat(dir, "g", 0600) == 0);
@@ -154,6 +160,51 @@ static void test_decode(void)
 			printf("# \"%s\"\n", bad[i]);
 }
 
+static ino_t inode(int at, const char *name)
+{
+	struct stat st;
+
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+}
+
+/* What is kept for exec: shared with the cache, and there when the cache is not. */
+static void test_kept(void)
+{
+	struct oci_seccomp *p = profile_big();
+	struct seccomp_program one, two;
+	struct err e = {0};
+	autofd cache = seccomp_cache_open(dir, "cache");
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const names[] = {"a", "b", "c"};
+
+		is_int(seccomp_prepare(p, 0, i < 2 ? cache : -1, dir, names[i], &one, &e), 0);
+		is_int(seccomp_restore(dir, names[i], &two, &e), 0);
+		ok(same(&one, &two));
+		seccomp_free(&one);
+		seccomp_free(&two);
+	}
+	ok(inode(dir, "a") && inode(dir, "a") == inode(dir, "b"));
+	ok(inode(dir, "c") != inode(dir, "a"));
+	/* a damaged file in the cache is replaced, not written to */
+	autofd fd = openat(dir, "a", O_WRONLY | O_CLOEXEC);
+
+	ok(pwrite(fd, "x", 1, 60) == 1);
+	is_int(seccomp_restore(dir, "b", &two, &e), -1);
+	is_int(seccomp_prepare(p, 0, cache, dir, "d", &one, &e), 0);
+	seccomp_free(&one);
+	ok(inode(dir, "d") != inode(dir, "a"));
+	is_int(seccomp_restore(dir, "d", &two, &e), 0);
+	seccomp_free(&two);
+	/* gone from the cache, it still is the container's */
+	dir_empty(cache, false);
+	is_int(seccomp_restore(dir, "d", &two, &e), 0);
+	seccomp_free(&two);
+	ok(unlinkat(dir, "cache", AT_REMOVEDIR) == 0);
+	dir_empty(dir, false);
+	profile_free(p);
+}
+
 static void test_cache(void)
 {
 	struct oci_seccomp *p = profile_big();
@@ -162,22 +213,22 @@ static void test_cache(void)
 	autofd cache = seccomp_cache_open(dir, "cache");
 
 	ok(cache >= 0);
-	is_int(seccomp_prepare(p, 0, cache, &one, &e), 0);
+	is_int(seccomp_prepare(p, 0, cache, -1, NULL, &one, &e), 0);
 	is_int(dir_empty(cache, true), 1);
-	is_int(seccomp_prepare(p, 0, cache, &two, &e), 0);
+	is_int(seccomp_prepare(p, 0, cache, -1, NULL, &two, &e), 0);
 	ok(same(&one, &two));
 	seccomp_free(&two);
 	/* the errno of a rule is part of the key, and of the default; so is the order of names */
 	p->syscalls[1].errno_ret++;
-	is_int(seccomp_prepare(p, 0, cache, &two, &e), 0);
+	is_int(seccomp_prepare(p, 0, cache, -1, NULL, &two, &e), 0);
 	ok(!same(&one, &two));
 	is_int(dir_empty(cache, true), 2);
 	seccomp_free(&two);
 	p->default_errno_ret = 13;
-	is_int(seccomp_prepare(p, SECCOMP_FAIL_UNKNOWN, -1, &two, &e), -1);
+	is_int(seccomp_prepare(p, SECCOMP_FAIL_UNKNOWN, -1, -1, NULL, &two, &e), -1);
 	for (int i = 0; i < 100; i++) {
 		p->default_errno_ret = (uint32_t)(100 + i);
-		is_int(seccomp_prepare(p, 0, cache, &two, &e), 0);
+		is_int(seccomp_prepare(p, 0, cache, -1, NULL, &two, &e), 0);
 		seccomp_free(&two);
 	}
 	ok(dir_empty(cache, true) <= 64);
@@ -208,7 +259,7 @@ static int install(void)
 	struct seccomp_program program;
 	struct err e = {0};
 
-	if (seccomp_prepare(&p, 0, -1, &program, &e) < 0 ||
+	if (seccomp_prepare(&p, 0, -1, -1, NULL, &program, &e) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return 1;
 	program.flags = SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -229,7 +280,7 @@ static int install_strict(void)
 	struct seccomp_program program;
 	struct err e = {0};
 
-	if (seccomp_prepare(&p, 0, -1, &program, &e) < 0 ||
+	if (seccomp_prepare(&p, 0, -1, -1, NULL, &program, &e) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return 1;
 	return (int)syscall(__NR_exit_group, seccomp_install(&program, &e) != 0);
@@ -312,7 +363,7 @@ static void test_notify(void)
 	struct err e = {0};
 	int status;
 
-	is_int(seccomp_prepare(&p, 0, -1, &program, &e), 0);
+	is_int(seccomp_prepare(&p, 0, -1, -1, NULL, &program, &e), 0);
 	ok(program.notify);
 	mail = seccomp_mail_new(&e);
 	pid_t pid = fork();
@@ -376,6 +427,7 @@ int main(void)
 	RUN(test_sha256);
 	RUN(test_files);
 	RUN(test_decode);
+	RUN(test_kept);
 	RUN(test_cache);
 	RUN(test_install);
 	RUN(test_notify);
