@@ -2,14 +2,18 @@
 /* What is closed once the container's tree is complete: read-only and masked paths, read-only
  * mounts, the root's flag and propagation. Runs inside, so no name leads to the host. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/path.h"
 #include "base/sys.h"
 #include "kernel/mount_target.h"
@@ -126,8 +130,33 @@ static int mask_old(const struct rootfs *r, const char *path, bool dir, struct e
 	return dir ? mask_dir_old(r, path, e) : mask_file_old(r, path, e);
 }
 
+/* Directories of sysfs that are mount points and can never hold anything, whoever may write. */
+static const char *const empty_dirs[] = {"/sys/kernel/security", "/sys/kernel/debug", "/sys/fs/bpf",
+                                         "/sys/kernel/tracing"};
+#define EMPTY_DIR_MODE (S_IFDIR | 0555) /* sysfs gives no other directory this mode */
+
+/* A clone of one of them in the container's own sysfs; -1: there is none. It needs no file system
+ * of its own, whose superblock would make every memory cgroup of the host a little dearer. */
+static int mask_dir_borrow(const struct rootfs *r)
+{
+	const struct tree_change c = {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+	                                     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+	                              .userns = -1};
+
+	for (size_t i = 0; i < COUNT(empty_dirs); i++) {
+		autofd fd = path_try_open(r->root, empty_dirs[i], O_PATH | O_DIRECTORY);
+		struct statfs fs;
+		struct stat st;
+
+		if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == SYSFS_MAGIC &&
+		    fstat(fd, &st) == 0 && st.st_mode == EMPTY_DIR_MODE && st.st_nlink == 2)
+			return tree_clone_changed(fd, "", AT_EMPTY_PATH, &c);
+	}
+	return -1;
+}
+
 /* One empty directory for all: a file system each would cost its superblock. */
-static int mask_dir_make(const struct rootfs_plan *p, struct err *e)
+static int mask_dir_make(const struct rootfs_plan *p, const struct rootfs *r, struct err *e)
 {
 	static const char *const data[] = {"nr_blocks=1", "nr_inodes=1"};
 	const struct mount_plan m = {.dest = "masked paths", .data = data, .n_data = 2};
@@ -138,8 +167,9 @@ static int mask_dir_make(const struct rootfs_plan *p, struct err *e)
 	                                     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
 	                             .label = p->label,
 	                             .label_option = p->label_option};
+	int fd = p->label ? -1 : mask_dir_borrow(r);
 
-	return tree_fs(&q, e);
+	return fd >= 0 ? fd : tree_fs(&q, e);
 }
 
 static int cover_attach(struct cover *c, int target)
@@ -172,7 +202,7 @@ static int mask_apply(const struct rootfs_plan *p, const struct rootfs *r, const
 	if (r->old_api)
 		return mask_old(r, path, dir, e);
 	if (dir && c->fd < 0)
-		c->fd = mask_dir_make(p, e);
+		c->fd = mask_dir_make(p, r, e);
 	if (c->fd < 0 && dir && !tree_errno_missing(e->errnum))
 		return -1;
 	if (c->fd >= 0 && cover_attach(c, target) == 0)

@@ -90,8 +90,25 @@ def masked():
         assert (st["type"], st["rdev"]) == ("chr", "1:3"), st
         assert facts["ls_count:/etc/dir"] == "0", facts.text
         assert facts["stat:/etc/dir/secret"] == "ENOENT", facts.text
-        assert facts["write:/etc/dir/new"] in ("EROFS", "EACCES"), facts.text
+        # ENOENT: the kernel's word in a directory of sysfs that can hold nothing
+        assert facts["write:/etc/dir/new"] in ("EROFS", "EACCES", "ENOENT"), facts.text
+        mounted = re.search(r"^mount=\S+ \S+ \S+ \S+ /etc/dir (\S+)", facts.text, re.M)
+        assert mounted and {"ro", "nosuid", "nodev", "noexec"} <= set(mounted[1].split(",")), facts.text
         assert read(b.path("/etc/secret")) == "secret"
+
+
+@test("masked directories without a sysfs, or with one that others are mounted in, are empty and read-only as well")
+def masked_elsewhere():
+    sys_dirs = ("/sys/kernel/security", "/sys/kernel/debug", "/sys/kernel/tracing", "/sys/fs/bpf")
+    covers = [{"destination": name, "type": "tmpfs", "source": "tmpfs"} for name in sys_dirs if os.path.isdir(name)]
+    sysfs = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}
+    for mounts in ([], [sysfs, *covers]):
+        with Bundle() as b:
+            b.file("/etc/dir/secret", "secret")
+            facts = b.probe("ls", "/etc/dir", "+", "write", "/etc/dir/new", "x", "+", "mounts",
+                            over={"linux": {"maskedPaths": ["/etc/dir"]}, "mounts": [MOUNT_PROC, *mounts]})
+            assert facts["ls_count:/etc/dir"] == "0" and facts["write:/etc/dir/new"] == "EROFS", facts.text
+            assert re.search(r"^mount=.* /etc/dir ro,.* - tmpfs ", facts.text, re.M), facts.text
 
 
 @test("a masked path cannot be unmasked by an ordinary container's root")
