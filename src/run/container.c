@@ -86,13 +86,19 @@ int container_kill(const struct container *k, struct err *e)
 	return gone < 0 ? fail(e, errno, "wait for init of \"%s\"", k->id) : 0;
 }
 
+/* Whoever made the bundle may have removed it by now. */
+static const char *hooks_cwd(const struct rec_record *rec)
+{
+	return access(rec->bundle, X_OK) == 0 ? rec->bundle : "/";
+}
+
 int container_poststart(const struct rec_record *rec, pid_t pid, struct arena *a, struct err *e)
 {
-	struct hooks_run r = {
-		.kind = "poststart", .annotations = &rec->annotations, .cwd = rec->bundle};
+	struct hooks_run r = {.kind = "poststart", .annotations = &rec->annotations};
 
 	if (!rec->hooks || !rec->hooks->n_poststart)
 		return 0;
+	r.cwd = hooks_cwd(rec);
 	r.hooks = rec->hooks->poststart;
 	r.n = rec->hooks->n_poststart;
 	r.state = state_oci_json(rec, pid, "running", a, &r.state_len);
@@ -101,11 +107,11 @@ int container_poststart(const struct rec_record *rec, pid_t pid, struct arena *a
 
 void container_poststop(const struct rec_record *rec, struct arena *a)
 {
-	struct hooks_run r = {
-		.kind = "poststop", .annotations = &rec->annotations, .cwd = rec->bundle};
+	struct hooks_run r = {.kind = "poststop", .annotations = &rec->annotations};
 
 	if (!rec->hooks || !rec->hooks->n_poststop)
 		return;
+	r.cwd = hooks_cwd(rec);
 	r.hooks = rec->hooks->poststop;
 	r.n = rec->hooks->n_poststop;
 	r.state = state_oci_json(rec, 0, "stopped", a, &r.state_len);

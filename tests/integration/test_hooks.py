@@ -259,6 +259,22 @@ def poststop_failure():
             assert word in told, (word, told)
 
 
+@test("poststart and poststop run in the bundle, and in / where that is gone")
+def bundle_gone():
+    with hooked() as b:
+        log = os.path.join(work, unique("log"))
+        hook = [{"path": "/bin/sh", "args": ["sh", "-c", f"pwd >> {log}"]}]
+        b.save(command_args("true"), {"hooks": {"poststart": hook, "poststop": hook}})
+        b.run(check=True)
+        b.create()
+        os.rename(b.dir, b.dir + ".away")
+        started, deleted = b.start(check=False), b.delete("--force", check=False)
+        os.rename(b.dir + ".away", b.dir)
+        assert (started.rc, deleted.rc, deleted.err) == (0, 0, ""), (started, deleted)
+        assert read(log).splitlines() == [b.dir, b.dir, "/", "/"], read(log)
+        os.unlink(log)
+
+
 @test("poststop runs after the container's resources are gone")
 def poststop_late():
     with hooked() as b:
