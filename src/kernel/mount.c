@@ -200,9 +200,11 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 		rw.attr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 		c.set = q->attr & MOUNT_ATTR_RDONLY;
 	}
-	if (old_fs(&rw, target) < 0)
-		return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
-		            m->dest);
+	if (old_fs(&rw, target) < 0) {
+		fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
+		     m->dest);
+		return tree_label_hint(q, e);
+	}
 	mount = path_open(r->root, m->dest, O_PATH, e);
 	if (mount < 0)
 		return -1;

@@ -127,15 +127,21 @@ static int fs_set_label(int fs, const struct fs_request *q, struct err *e)
 	return fail_at(e, "/linux/mountLabel");
 }
 
+int tree_label_hint(const struct fs_request *q, struct err *e)
+{
+	if (!q->label || e->errnum != EINVAL)
+		return -1;
+	return fail_hint(e,
+	                 "the policy or this file system may not take /linux/mountLabel as %s=%s",
+	                 q->label_option, q->label);
+}
+
 static int fs_create(int fs, const struct fs_request *q, struct err *e)
 {
 	if (sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 		return 0;
 	fs_fail(fs, q, NULL, errno, e);
-	if (q->label && e->errnum == EINVAL)
-		return fail_hint(e, "this file system may not take the label as \"%s\"",
-		                 q->label_option);
-	return -1;
+	return tree_label_hint(q, e);
 }
 
 int tree_fs(const struct fs_request *q, struct err *e)

@@ -47,6 +47,8 @@ int tree_clone(int dir, const char *path, unsigned flags);
 int tree_clone_changed(int dir, const char *path, unsigned flags, const struct tree_change *c);
 /* -1 with errno. Works for attached mounts as well. */
 int tree_set(int tree, const struct tree_change *c);
+/* After a failure that the label may be the cause of: adds that as a hint. -1. */
+int tree_label_hint(const struct fs_request *q, struct err *e);
 /* Moves the tree onto the target; -1 with errno. */
 int tree_attach(int tree, int target);
 

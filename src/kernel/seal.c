@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "kernel/mount_target.h"
 #include "kernel/mount_tree.h"
@@ -110,12 +111,16 @@ static int mask_file_old(const struct rootfs *r, const char *path, struct err *e
 	return 0;
 }
 
-static int mask_dir_old(const struct rootfs *r, const char *path, struct err *e)
+static int mask_dir_old(const struct rootfs_plan *p, const struct rootfs *r, const char *path,
+                        struct err *e)
 {
+	autostr data = {0};
 	autofd fd = -1;
 
-	if (mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-	          "nr_blocks=1,nr_inodes=1") < 0)
+	str_add(&data, "nr_blocks=1,nr_inodes=1");
+	if (p->label)
+		str_addf(&data, ",%s=\"%s\"", p->label_option, p->label);
+	if (mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, data.s) < 0)
 		return fail(e, errno, "mask \"%s\"", path);
 	fd = path_open(r->root, path, O_PATH, e);
 	if (fd < 0)
@@ -125,9 +130,10 @@ static int mask_dir_old(const struct rootfs *r, const char *path, struct err *e)
 	return 0;
 }
 
-static int mask_old(const struct rootfs *r, const char *path, bool dir, struct err *e)
+static int mask_old(const struct rootfs_plan *p, const struct rootfs *r, const char *path, bool dir,
+                    struct err *e)
 {
-	return dir ? mask_dir_old(r, path, e) : mask_file_old(r, path, e);
+	return dir ? mask_dir_old(p, r, path, e) : mask_file_old(r, path, e);
 }
 
 /* Directories of sysfs that are mount points and can never hold anything, whoever may write. */
@@ -200,7 +206,7 @@ static int mask_apply(const struct rootfs_plan *p, const struct rootfs *r, const
 	dir = S_ISDIR(st.st_mode);
 	c = &covers[dir];
 	if (r->old_api)
-		return mask_old(r, path, dir, e);
+		return mask_old(p, r, path, dir, e);
 	if (dir && c->fd < 0)
 		c->fd = mask_dir_make(p, r, e);
 	if (c->fd < 0 && dir && !tree_errno_missing(e->errnum))
@@ -208,7 +214,7 @@ static int mask_apply(const struct rootfs_plan *p, const struct rootfs *r, const
 	if (c->fd >= 0 && cover_attach(c, target) == 0)
 		return 0;
 	if (c->fd < 0 || tree_errno_missing(errno))
-		return mask_old(r, path, dir, e);
+		return mask_old(p, r, path, dir, e);
 	return fail(e, errno, "mask \"%s\"", path);
 }
 
