@@ -185,7 +185,7 @@ def group_of(pid, controller):
     h = cgroup_hierarchies()
     for line in read(f"/proc/{pid}/cgroup").splitlines():
         _, names, path = line.split(":", 2)
-        if controller in names.split(","):
+        if controller in names.split(",") and controller in h:
             return h[controller] + path, 1
         if names == "" and controller not in h and "" in h:
             if controller in read(h[""] + "/cgroup.controllers").split() or controller == "":
