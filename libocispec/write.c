@@ -18,16 +18,24 @@ struct writer {
 	unsigned level;
 };
 
+/* What does not fit is only counted: see writer_again. */
 static void writer_add(struct writer *w, const char *s, size_t n)
 {
-	if (n > w->size - w->len) {
-		size_t size = (w->len + n) * 2;
-
-		w->text = arena_grow(w->arena, w->text, w->size, size);
-		w->size = size;
-	}
-	memcpy(w->text + w->len, s, n);
+	if (w->len <= w->size && n <= w->size - w->len)
+		memcpy(w->text + w->len, s, n);
 	w->len += n;
+}
+
+/* True if the text did not fit: there is room for it now, and it is to be written once more. A text
+ * that grew by and by would touch twice the memory that it needs. */
+static bool writer_again(struct writer *w)
+{
+	if (w->len <= w->size)
+		return false;
+	w->size = w->len;
+	w->text = arena_alloc(w->arena, w->size);
+	w->len = 0;
+	return true;
 }
 
 static void writer_add_str(struct writer *w, const char *s)
@@ -248,12 +256,14 @@ char *oci_write(const struct oci_schema *schema, unsigned object, const void *in
 {
 	struct writer w = {.arena = arena, .pretty = flags & OCI_WRITE_PRETTY};
 
-	w.size = 1024;
+	w.size = 2048;
 	w.text = arena_alloc(arena, w.size);
-	writer_add_object(&w, schema, object, in);
-	if (flags & OCI_WRITE_NEWLINE)
-		writer_add(&w, "\n", 1);
-	writer_add(&w, "", 1);
+	do {
+		writer_add_object(&w, schema, object, in);
+		if (flags & OCI_WRITE_NEWLINE)
+			writer_add(&w, "\n", 1);
+		writer_add(&w, "", 1);
+	} while (writer_again(&w));
 	if (len)
 		*len = w.len - 1;
 	return w.text;
@@ -265,7 +275,9 @@ char *oci_quote(const char *s, struct arena *arena)
 
 	w.size = strlen(s) + 16;
 	w.text = arena_alloc(arena, w.size);
-	writer_add_quoted(&w, s);
-	writer_add(&w, "", 1);
+	do {
+		writer_add_quoted(&w, s);
+		writer_add(&w, "", 1);
+	} while (writer_again(&w));
 	return w.text;
 }

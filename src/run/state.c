@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -210,9 +211,9 @@ int state_reserve(int root, const char *id, struct err *e)
 	return -1;
 }
 
-/* The record as a text of two lines: what `state` and `list` need is in the first one (see
- * record_head). No string has a line feed: JSON writes it in another way. */
-static char *record_text(const struct rec_record *rec, struct arena *a, size_t *len)
+/* The length of the part of the record that `state` and `list` need, without the last bracket: the
+ * record begins with it. */
+static size_t record_head_len(const struct rec_record *rec, struct arena *a)
 {
 	const struct rec_record head = {
 		.format = rec->format,
@@ -228,26 +229,32 @@ static char *record_text(const struct rec_record *rec, struct arena *a, size_t *
 		.not_applied = rec->not_applied,
 		.n_not_applied = rec->n_not_applied,
 	};
-	size_t n;
-	const char *all = oci_write(&record_schema, REC_RECORD, rec, OCI_WRITE_COMPACT, a, len);
+	size_t len;
 
-	(void)oci_write(&record_schema, REC_RECORD, &head, OCI_WRITE_COMPACT, a, &n);
-	n--; /* its bracket */
-	*len += 2;
-	return arena_printf(a, "%.*s\n%s\n", (int)n, all, all + n);
+	(void)oci_write(&record_schema, REC_RECORD, &head, OCI_WRITE_COMPACT, a, &len);
+	return len - 1;
 }
 
+/* Two lines: see record_head. No string has a line feed, for JSON writes it in another way. */
 int state_write(int dir, const struct rec_record *rec, struct err *e)
 {
 	struct arena a = {0};
-	size_t len;
-	const char *text = record_text(rec, &a, &len);
+	size_t head = record_head_len(rec, &a), len;
+	char *text = oci_write(&record_schema, REC_RECORD, rec, OCI_WRITE_COMPACT, &a, &len);
+	char feed[] = "\n";
+	struct iovec lines[] = {
+		{.iov_base = text,        .iov_len = head      },
+		{.iov_base = feed,        .iov_len = 1         },
+		{.iov_base = text + head, .iov_len = len - head},
+		{.iov_base = feed,        .iov_len = 1         }
+        };
 	autofd fd = openat(dir, "state.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 	                   0600);
+	ssize_t n = fd < 0 ? -1 : writev(fd, lines, COUNT(lines));
 	int r = 0;
 
-	if (fd < 0 || fd_write_all(fd, text, len) < 0)
-		r = fail(e, errno, "write the state of \"%s\"", rec->id);
+	if (n != (ssize_t)len + 2) /* a write that ends early has met the end of the space */
+		r = fail(e, n < 0 ? errno : ENOSPC, "write the state of \"%s\"", rec->id);
 	arena_free(&a);
 	return r;
 }
