@@ -29,6 +29,7 @@ echo "umask $(umask)"
 """
 LIMITS = [*range(48, 512, 16), *range(512, 1024, 64), *(1024 * n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))]
 KEYS = "create start delete".split()
+PARTS = "run steps live bundles calls limit parallel".split()
 
 
 class Table:
@@ -158,6 +159,50 @@ def measure_live(table, kinds, rounds):
                 table.add("exec, nothing", runtime, turn, pace(runtime.cmd("exec", name, "/bin/nothing"), 0, 2))
 
 
+# ---- other bundles ----
+
+def many_mounts(conf):
+    for i in range(200):
+        os.makedirs(path("rootfs/m", str(i)), exist_ok=True)
+        conf["mounts"].append({"destination": f"/m/{i}", "type": "bind", "source": path("rootfs/www"),
+                               "options": ["bind", "ro", "nosuid", "nodev"]})
+
+
+def long_environment(conf):
+    conf["process"]["env"] += [f"VARIABLE_{i}={'x' * 1011}" for i in range(64)]
+
+
+def user_namespace(conf):
+    os.chmod(path(), 0o711)  # root of the namespace must reach the root file system
+    conf["linux"]["namespaces"].append({"type": "user"})
+    for key in ("uidMappings", "gidMappings"):
+        conf["linux"][key] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+
+
+BUNDLES = {"200 mounts": many_mounts, "64 KiB of env": long_environment, "user namespace": user_namespace}
+
+
+def measure_bundles(table, kinds, rounds):
+    """`run` of bundles that floor cannot run."""
+    wheres = {case: bundle("other" + str(i), "/bin/true", group="/" + TAG, change=change)
+              for i, (case, change) in enumerate(BUNDLES.items())}
+    if os.path.isdir("/run/systemd/system"):
+        wheres["systemd manager"] = bundle("systemd", "/bin/true", group=f"system.slice:{TAG}:sd")
+    else:
+        print("# no systemd here: its manager is not measured")
+    for case, where in wheres.items():
+        for turn, runtime in turns(kinds, max(2, rounds // 3)):
+            argv = runtime.run(where)
+            if case == "systemd manager":
+                argv.insert(1, "--systemd-cgroup")
+            table.add(case, runtime, turn, pace(argv, 1, 2))
+        for runtime in kinds if shutil.which("strace") else ():
+            argv = [a.replace("@", "strace") for a in runtime.run(where)]
+            if case == "systemd manager":
+                argv.insert(1, "--systemd-cgroup")
+            table.calls[case, runtime.name] = strace_total(argv)
+
+
 # ---- system calls ----
 
 def strace_total(argv):
@@ -282,7 +327,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--tsv", default=os.devnull)
-    parser.add_argument("--only", action="append", default=[], choices="run steps live calls limit parallel".split())
+    parser.add_argument("--only", action="append", default=[], choices=PARTS)
     parser.add_argument("runtime", nargs="*")
     args = parser.parse_args()
     wanted = lambda part: not args.only or part in args.only
@@ -308,6 +353,8 @@ def main():
             measure_steps(table, others, rounds // 2)
         if wanted("live"):
             measure_live(table, others, rounds)
+        if wanted("bundles"):
+            measure_bundles(table, others, rounds)
         if wanted("calls") and shutil.which("strace"):
             count_calls(table, kinds)
         figures(table, kinds)

@@ -167,8 +167,9 @@ def config():
     return json.loads(read(os.path.join(HERE, "config.json")))
 
 
-def bundle(name, *args, group=None, **over):
-    """A bundle directory on the common root file system. group None: the runtime picks the cgroup."""
+def bundle(name, *args, group=None, change=None, **over):
+    """A bundle directory on the common root file system. group None: the runtime picks the cgroup.
+    change gets the configuration and may alter it."""
     made = config()
     made["process"]["args"] = list(args)
     made["root"]["path"] = path("rootfs")
@@ -176,6 +177,8 @@ def bundle(name, *args, group=None, **over):
     if group:
         made["linux"]["cgroupsPath"] = group
     made["linux"]["resources"].update(over)
+    if change:
+        change(made)
     where = path("bundle-" + name)
     os.makedirs(where, exist_ok=True)
     with open(where + "/config.json", "w", encoding="utf-8") as f:
@@ -307,6 +310,6 @@ def median(values):
 
 
 def disk_size(directory):
-    """(files, KiB on disk) below a directory."""
+    """(files, KiB on disk) below a directory; what has many names counts once."""
     names = [os.path.join(d, n) for d, _, found in os.walk(directory) for n in found]
-    return len(names), sum(os.lstat(n).st_blocks for n in names) / 2
+    return len(names), sum({st.st_ino: st.st_blocks for st in map(os.lstat, names)}.values()) / 2
