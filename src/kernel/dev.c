@@ -105,14 +105,6 @@ static bool node_matches(const struct node *n, const struct stat *st)
 	return S_ISFIFO(n->mode) || st->st_rdev == n->dev;
 }
 
-static int bind_old_fd(int source, int target)
-{
-	char path[32];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", source);
-	return old_bind(path, target, false);
-}
-
 /* The host's node of the same path, bound on an empty file. The clone is examined, so a node that
  * changed meanwhile is no danger. */
 static int node_bind(const struct node *n, int target, struct err *e)
@@ -132,7 +124,7 @@ static int node_bind(const struct node *n, int target, struct err *e)
 		return node_fail(n, ENODEV, e);
 	if (!old && tree_attach(tree, target) == 0)
 		return 0;
-	if ((old || tree_errno_missing(errno)) && bind_old_fd(tree, target) == 0)
+	if ((old || tree_errno_missing(errno)) && old_bind(tree, target, false) == 0)
 		return 0;
 	return node_fail(n, errno, e);
 }
@@ -338,7 +330,7 @@ int dev_console(struct rootfs *r, int pty, struct err *e)
 	tree = tree_clone(pty, "", AT_EMPTY_PATH);
 	if (tree >= 0 && tree_attach(tree, target) == 0)
 		return 0;
-	if (tree_errno_missing(errno) && bind_old_fd(pty, target) == 0)
+	if (tree_errno_missing(errno) && old_bind(pty, target, false) == 0)
 		return 0;
 	return fail(e, errno, "bind the terminal on \"/dev/console\"");
 }

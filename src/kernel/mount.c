@@ -193,6 +193,7 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 	const struct mount_plan *m = q->m;
 	struct tree_change c = {.propagation = m->propagation, .userns = -1};
 	struct fs_request rw = *q;
+	autostage stage = OLD_STAGE_NONE;
 	autofd mount = -1;
 
 	/* mount(2) has one flag for mount and superblock: unless both are meant, set it later. */
@@ -200,19 +201,22 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 		rw.attr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 		c.set = q->attr & MOUNT_ATTR_RDONLY;
 	}
-	if (old_fs(&rw, target) < 0) {
+	if (old_stage_open(r, true, &stage) < 0)
+		return fail(e, errno, "prepare the mount on \"%s\"", m->dest);
+	mount = old_fs(&rw, stage.point) < 0 ? -1 : old_stage_top(&stage);
+	if (mount < 0) {
 		fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
 		     m->dest);
 		return tree_label_hint(q, e);
 	}
-	mount = path_open(r->root, m->dest, O_PATH, e);
-	if (mount < 0)
-		return -1;
 	if (source >= 0)
 		TRY(fs_copyup(m, source, mount, e));
 	if (old_set(mount, &c) < 0 || old_verify(mount, q->attr) < 0)
 		return fail(e, errno, "set the flags of \"%s\"", m->dest);
 	TRY(fs_label(m, p, mount, e));
+	if (old_move(mount, target) < 0)
+		return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
+		            m->dest);
 	return take_fd(&mount);
 }
 
@@ -223,7 +227,7 @@ int fs_mount(const struct fs_request *q, const struct rootfs_plan *p, struct roo
 	struct err first;
 	int fd;
 
-	if (!r->old_api && !wants_old) {
+	if (!r->old_fs && !wants_old) {
 		fd = fs_new_api(q, p, source, target, e);
 		if (fd >= 0 || !tree_errno_missing(e->errnum))
 			return fd;
@@ -231,8 +235,8 @@ int fs_mount(const struct fs_request *q, const struct rootfs_plan *p, struct roo
 	first = *e;
 	fd = fs_old_api(q, p, r, source, target, e);
 	if (fd >= 0 && !wants_old)
-		r->old_api = true;
-	else if (fd < 0 && !r->old_api && !wants_old && first.errnum == e->errnum)
+		r->old_fs = true;
+	else if (fd < 0 && !r->old_fs && !wants_old && first.errnum == e->errnum)
 		*e = first; /* it says more */
 	return fd;
 }

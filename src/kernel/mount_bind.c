@@ -149,50 +149,68 @@ static int link_make(const struct mount_plan *m, struct rootfs *r, const char *t
 	return fail(e, EEXIST, "copy the link \"%s\" to \"%s\"", m->source, m->dest);
 }
 
+static int attach_fail(const struct mount_plan *m, int errnum, struct err *e)
+{
+	fail(e, errnum, "bind mount \"%s\" on \"%s\"", m->source, m->dest);
+	if (errnum == ENOTDIR)
+		return fail_hint(e, "one of the two is a directory, the other is none");
+	return -1;
+}
+
+/* Opens the destination for what is to be mounted there, or a descriptor of its source. */
+static int bind_target(const struct mount_plan *m, struct rootfs *r, int what, struct err *e)
+{
+	/* A procfs is what /proc may be; anything else there would fool who writes to it. */
+	if (mount_dest_is(m->dest, "/proc") && !path_is_fs(what, PROC_SUPER_MAGIC))
+		return fail(e, 0, "bind mount \"%s\" on \"%s\": the source is not a procfs",
+		            m->source, m->dest);
+	return mount_target_open(m, r, m->flags & MOUNT_DEST_NEW ? TARGET_DIR : TARGET_LIKE, what,
+	                         NULL, e);
+}
+
+/* A directory is opened as one, which has it mounted if automount(8) does that. */
+static int source_open(const struct mount_plan *m)
+{
+	int flags = O_PATH | (m->flags & MOUNT_SRC_NOFOLLOW ? O_NOFOLLOW : 0);
+	int fd = fd_try_open(AT_FDCWD, m->source, flags | O_DIRECTORY);
+
+	return fd < 0 && errno == ENOTDIR ? fd_try_open(AT_FDCWD, m->source, flags) : fd;
+}
+
 static int bind_old(const struct mount_plan *m, struct rootfs *r, struct err *e)
 {
 	struct tree_change one, rec;
-	autofd target = -1, mounted = -1;
+	autofd source = source_open(m), target = -1, mounted = -1;
+	autostage stage = OLD_STAGE_NONE;
 	struct stat st;
 
 	if (m->flags & MOUNT_IDMAP)
 		return bind_fail(m, ENOSYS, e);
-	if (stat(m->source, &st) < 0)
+	if (source < 0 || fstat(source, &st) < 0)
 		return bind_fail(m, errno, e);
-	target = mount_target_open(m, r, S_ISDIR(st.st_mode) ? TARGET_DIR : TARGET_FILE, -1, NULL,
-	                           e);
+	target = bind_target(m, r, source, e);
 	if (target < 0)
 		return -1;
-	if (old_bind(m->source, target, m->flags & MOUNT_REC) < 0)
-		return bind_fail(m, errno, e);
-	mounted = path_open(r->root, m->dest, O_PATH, e);
-	if (mounted < 0)
-		return -1;
+	if (old_stage_open(r, S_ISDIR(st.st_mode), &stage) < 0)
+		return fail(e, errno, "prepare the mount on \"%s\"", m->dest);
+	mounted = old_bind(source, stage.point, m->flags & MOUNT_REC) < 0 ? -1
+	                                                                  : old_stage_top(&stage);
 	bind_changes(m, 0, -1, &one, &rec);
-	if (old_set(mounted, &rec) < 0 || old_set(mounted, &one) < 0)
+	if (mounted < 0 || old_set(mounted, &rec) < 0 || old_set(mounted, &one) < 0)
 		return bind_fail(m, errno, e);
+	if (old_move(mounted, target) < 0)
+		return attach_fail(m, errno, e);
 	r->old_api = true;
 	return 0;
 }
 
 static int bind_attach(const struct mount_plan *m, struct rootfs *r, int tree, struct err *e)
 {
-	autofd target = -1;
+	autofd target = bind_target(m, r, tree, e);
 
-	/* A procfs is what /proc may be; anything else there would fool who writes to it. */
-	if (mount_dest_is(m->dest, "/proc") && !path_is_fs(tree, PROC_SUPER_MAGIC))
-		return fail(e, 0, "bind mount \"%s\" on \"%s\": the source is not a procfs",
-		            m->source, m->dest);
-	target = mount_target_open(m, r, m->flags & MOUNT_DEST_NEW ? TARGET_DIR : TARGET_LIKE, tree,
-	                           NULL, e);
 	if (target < 0)
 		return -1;
-	if (tree_attach(tree, target) == 0)
-		return 0;
-	fail(e, errno, "bind mount \"%s\" on \"%s\"", m->source, m->dest);
-	if (e->errnum == ENOTDIR)
-		return fail_hint(e, "one of the two is a directory, the other is none");
-	return -1;
+	return tree_attach(tree, target) < 0 ? attach_fail(m, errno, e) : 0;
 }
 
 int bind_apply(const struct mount_plan *m, struct rootfs *r, int given, struct err *e)

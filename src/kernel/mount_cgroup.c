@@ -148,6 +148,7 @@ static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan 
 		below.flags |= MOUNT_DEST_NEW;
 		rc = group_apply(&below, p, c, c->name, &in_holder, e);
 		r->old_api = in_holder.old_api;
+		r->old_fs = in_holder.old_fs;
 	}
 	for (const char *const *l = c->links; rc >= 0 && l && *l; l++)
 		rc = path_symlink(c->name, holder, *l, e);

@@ -235,20 +235,24 @@ int tree_set(int tree, const struct tree_change *c)
 	return sys_mount_setattr(tree, "", AT_EMPTY_PATH | (c->rec ? AT_RECURSIVE : 0), &attr);
 }
 
-int tree_attach(int tree, int target)
+void tree_attach_errno(int tree, int target)
 {
 	struct stat what, where;
 
+	if (errno != EINVAL)
+		return;
+	if (fstat(tree, &what) == 0 && fstat(target, &where) == 0 &&
+	    S_ISDIR(what.st_mode) != S_ISDIR(where.st_mode))
+		errno = ENOTDIR;
+	else
+		errno = EINVAL;
+}
+
+int tree_attach(int tree, int target)
+{
 	if (sys_move_mount(tree, "", target, "",
 	                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
 		return 0;
-	/* EINVAL is said of much; mount(2) has a better word for this. */
-	if (errno == EINVAL) {
-		if (fstat(tree, &what) == 0 && fstat(target, &where) == 0 &&
-		    S_ISDIR(what.st_mode) != S_ISDIR(where.st_mode))
-			errno = ENOTDIR;
-		else
-			errno = EINVAL;
-	}
+	tree_attach_errno(tree, target);
 	return -1;
 }

@@ -10,6 +10,7 @@
 
 struct err;
 struct mount_plan;
+struct rootfs;
 
 /* A file system to be mounted. */
 struct fs_request {
@@ -51,11 +52,35 @@ int tree_set(int tree, const struct tree_change *c);
 int tree_label_hint(const struct fs_request *q, struct err *e);
 /* Moves the tree onto the target; -1 with errno. */
 int tree_attach(int tree, int target);
+/* EINVAL is said of much by calls that move mounts: makes errno ENOTDIR where a directory and a
+ * file met. */
+void tree_attach_errno(int tree, int target);
 
-/* By mount(2). target is the destination's O_PATH descriptor; what is mounted on it has to be
- * opened again by the caller. -1 with errno. */
+/* Where mount(2) makes mounts ready: a directory or file in a file system of its own, which lies
+ * over the container's root meanwhile, so that nobody but init can reach it. What is mounted on it
+ * gets its flags there and is then moved onto the destination, as a detached tree is: no name below
+ * the root is resolved twice. While a stage is open the root cannot be opened by name. */
+struct old_stage {
+	int dir;   /* the file system of the stage */
+	int point; /* where to mount */
+};
+#define OLD_STAGE_NONE                                                                             \
+	{                                                                                          \
+		.dir = -1, .point = -1                                                             \
+	}
+#define autostage __attribute__((cleanup(old_stage_close))) struct old_stage
+int old_stage_open(const struct rootfs *r, bool dir, struct old_stage *s); /* -1 with errno */
+/* The mount that was made on the stage's point; -1 with errno. */
+int old_stage_top(const struct old_stage *s);
+/* What is still on the stage goes with it. */
+void old_stage_close(struct old_stage *s);
+/* Moves a mount from the stage onto the target; -1 with errno. */
+int old_move(int mount, int target);
+
+/* By mount(2), on the file of an O_PATH descriptor; the source of a bind mount is another. -1 with
+ * errno. */
 int old_fs(const struct fs_request *q, int target);
-int old_bind(const char *source, int target, bool rec);
+int old_bind(int source, int target, bool rec);
 /* Changes an attached mount, whose descriptor this must be, and reads the flags back. An idmapping
  * is refused (EOPNOTSUPP): mount(2) cannot do it. -1 with errno. */
 int old_set(int mount, const struct tree_change *c);

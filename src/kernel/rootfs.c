@@ -184,7 +184,7 @@ static int rootfs_bind_old(const struct rootfs_plan *p, const struct tree_change
 {
 	autofd below = fd_try_open(AT_FDCWD, p->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (below < 0 || old_bind(p->path, below, true) < 0)
+	if (below < 0 || old_bind(below, below, true) < 0)
 		return rootfs_open_fail(p, errno, e);
 	r->root = fd_open(AT_FDCWD, p->path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, e);
 	if (r->root < 0)
@@ -243,6 +243,8 @@ int rootfs_prepare(const struct rootfs_plan *p, struct rootfs *r, struct err *e)
 	}
 	TRY(rootfs_propagation(p, e));
 	TRY(rootfs_bind(p, r, e));
+	r->path = p->path;
+	r->base = r->root;
 	return p->n_masked ? rootfs_null(r, e) : 0;
 }
 

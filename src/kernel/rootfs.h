@@ -75,7 +75,10 @@ struct rootfs {
 	int root;           /* O_PATH; the container's root, before and after the pivot */
 	int null;           /* a detached clone of the host's /dev/null for masks */
 	const int *sources; /* one a mount: descriptors from the runtime, or -1; NULL: none */
-	bool old_api;       /* the new mount calls were found missing */
+	bool old_api;       /* the calls that clone, change and move trees were found missing */
+	bool old_fs;        /* those that make a file system, or move it, were */
+	const char *path;   /* the root's name on the host, and again its descriptor: root is */
+	int base;           /* another directory while hierarchies of cgroups are mounted */
 	bool proc_mounted;  /* a procfs is in the tree: destinations are checked against it */
 	struct {
 		int fd;
@@ -85,7 +88,7 @@ struct rootfs {
 };
 #define ROOTFS_INIT                                                                                \
 	{                                                                                          \
-		.root = -1, .null = -1                                                             \
+		.root = -1, .null = -1, .base = -1                                                 \
 	}
 
 /* Runs in: init, host's tree in view. Needs: a mount namespace of its own or joined (else only

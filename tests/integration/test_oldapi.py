@@ -3,7 +3,7 @@
 """A whole life on kernels, and below filters, without newer system calls: each is refused in turn.
 
 test_fallback.py compares what containers look like; `make check-old` runs all other files so."""
-from davit import *
+from hostile import *
 
 CALLS = ["pidfd_send_signal", "open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick",
          "pidfd_open", "clone3", "close_range", "openat2", "pidfd_getfd", "faccessat2", "mount_setattr",
@@ -117,6 +117,70 @@ def joined():
             b.save(command_args("clock"))
             facts = Facts(old.run("run", "--bundle", b.dir, b.id).out)
             assert abs(int(facts["monotonic"]) - time.monotonic() - 100000) < 30, (old.what, facts.text)
+
+
+@test("the flags of a mount reach that mount, though its destination is swapped meanwhile", limit=180)
+def swapped_destination():
+    for error in ERRORS:
+        old = Old(error, "mount")
+        with Bundle() as b:
+            volume, source = b.side("volume"), b.side("source")
+            os.mkdir(volume + "/dir")
+            os.symlink("/decoy", volume + "/link")
+            over = {"mounts": MOUNTS + [
+                {"destination": "/decoy", "type": "tmpfs", "source": "tmpfs"}, bind(volume, "/vol"),
+                bind(source, "/vol/dir", "bind", "ro", "nosuid", "nodev", "noexec"),
+                {"destination": "/vol/dir", "type": "tmpfs", "source": "late", "options": ["ro", "nosuid", "noexec"]}]}
+            b.save(over, command_args("mounts"))
+            seen = 0
+            with racer(volume + "/dir", volume + "/link"):
+                for _ in range(RACES):
+                    result = old.run("run", "--bundle", b.dir, b.id, check=False)
+                    assert result.rc >= 0, result
+                    for m in Facts(result.out).mounts():
+                        if m["source"] == "late" or m["root"].endswith("/source"):
+                            seen += 1
+                            missing = {"ro", "nosuid", "noexec"} - set(m["options"])
+                            assert not missing, (old.what, m)
+            assert seen, result
+
+
+@test("what is not a procfs is not bound over /proc without the newer calls either")
+def bind_over_proc():
+    with Bundle() as b:
+        b.save({"mounts": [bind(b.side("fake"), "/proc")]}, command_args("true"))
+        for calls in ("openat2", "mount", "old"):
+            fails(Old("ENOSYS", calls).run("run", "--bundle", b.dir, b.id, check=False), "procfs", "/proc")
+
+
+@test("src-nofollow binds the link itself without the newer calls too")
+def source_link():
+    with Bundle() as b:
+        os.symlink("/etc", b.dir + "/link")
+        b.file("/there")
+        b.save({"mounts": MOUNTS + [bind(b.dir + "/link", "/there", "bind", "src-nofollow")]},
+               command_args("stat", "/there"))
+        for calls in ("openat2", "mount"):
+            facts = Facts(Old("ENOSYS", calls).run("run", "--bundle", b.dir, b.id).out)
+            assert facts.stat("/there")["type"] == "lnk", facts.text
+
+
+@test("without a procfs in the container, read-only mounts are read-only without the newer calls too")
+def no_procfs():
+    fake = ["/proc/self/fd"] + [f"/proc/self/fd/{n}" for n in range(3, 20)]
+    with Bundle() as b:
+        for path in fake:  # what would mislead who takes it for the kernel's
+            os.makedirs(b.path(path))
+        b.save({"mounts": [{"destination": "/t", "type": "tmpfs", "source": "t", "options": ["ro", "nosuid"]},
+                           {"destination": "/t/sub", "type": "tmpfs", "source": "t"}],
+                "root": {"readonly": True}, "linux": {"maskedPaths": [], "readonlyPaths": []}},
+               command_args("write", "/x", "x", "+", "write", "/t/x", "x", "+", "write", "/t/sub/x", "x"))
+        for error in ERRORS:
+            for calls in ("mount_setattr", "mount", "old"):
+                old = Old(error, calls)
+                facts = Facts(old.run("run", "--bundle", b.dir, b.id).out)
+                said = [facts[f"write:{path}"] for path in ("/x", "/t/x", "/t/sub/x")]
+                assert said == ["EROFS", "EROFS", "ok"], (old.what, said)
 
 
 def without_kill_file(b, how, *args):
