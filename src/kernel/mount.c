@@ -220,21 +220,29 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 	return take_fd(&mount);
 }
 
+/* fsmount(2) knows the flag since 5.14, mount(2) since 5.10; before that it is missed when the
+ * flags are read back. */
+static bool fs_flag_missing(const struct fs_request *q, int errnum)
+{
+	return errnum == EINVAL && q->attr & MOUNT_ATTR_NOSYMFOLLOW;
+}
+
 int fs_mount(const struct fs_request *q, const struct rootfs_plan *p, struct rootfs *r, int source,
              int target, struct err *e)
 {
-	bool wants_old = fs_needs_old(q->m);
+	bool wants_old = fs_needs_old(q->m), no_flag = false;
 	struct err first;
 	int fd;
 
 	if (!r->old_fs && !wants_old) {
 		fd = fs_new_api(q, p, source, target, e);
-		if (fd >= 0 || !tree_errno_missing(e->errnum))
+		no_flag = fd < 0 && fs_flag_missing(q, e->errnum);
+		if (fd >= 0 || (!tree_errno_missing(e->errnum) && !no_flag))
 			return fd;
 	}
 	first = *e;
 	fd = fs_old_api(q, p, r, source, target, e);
-	if (fd >= 0 && !wants_old)
+	if (fd >= 0 && !wants_old && !no_flag)
 		r->old_fs = true;
 	else if (fd < 0 && !r->old_fs && !wants_old && first.errnum == e->errnum)
 		*e = first; /* it says more */

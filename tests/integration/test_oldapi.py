@@ -89,6 +89,20 @@ def each_forbidden():
         life("EPERM", call)
 
 
+@test("a flag that a kernel does not know yet: that of close_range, nosymfollow for new file systems")
+def flag_missing():
+    life("EINVAL", "close_range/2/4")
+    with Bundle() as b:
+        b.save({"mounts": MOUNTS + [{"destination": "/t", "type": "tmpfs", "source": "t",
+                                     "options": ["nosymfollow", "nosuid"]}]}, command_args("mounts"))
+        old = Old("EINVAL", "fsmount/2/0x200000")
+        facts = Facts(old.run("run", "--bundle", b.dir, b.id).out)
+        assert {"nosymfollow", "nosuid"} <= set(facts.mount_at("/t")["options"]), facts.text
+        b.save({"mounts": [{"destination": "/t", "type": "tmpfs", "source": "t",
+                            "options": ["nosymfollow", "size=x"]}]})
+        fails(old.run("run", "--bundle", b.dir, b.id, check=False), '"/t"', "size")
+
+
 @test("all of them missing or forbidden: the same, with a user namespace too")
 def all_gone():
     for error in ERRORS:
