@@ -70,7 +70,7 @@ static bool data_has(const struct mount_plan *m, const char *key)
 }
 
 /* fsconfig(2) takes values of up to 255 bytes, and has no word for iversion. */
-static bool fs_needs_old(const struct mount_plan *m)
+bool fs_needs_old(const struct mount_plan *m)
 {
 	for (size_t i = 0; i < m->n_data; i++) {
 		const char *value = strchr(m->data[i], '=');
@@ -403,6 +403,8 @@ static int remount_apply(const struct mount_plan *m, const struct rootfs_plan *p
 	if (!(m->flags & MOUNT_BIND) && (m->sb_set || m->sb_clr || m->n_data))
 		TRY(tree_reconfigure(m, mount, e));
 	if (remount_set(mount, &rec, &one) == 0) {
+		if (one.clr & MOUNT_ATTR_RDONLY && !(m->flags & MOUNT_BIND))
+			TRY(tree_make_writable(m, mount, e));
 		if (later)
 			seal_later_add(m, r, &mount);
 		return 0;
@@ -426,6 +428,8 @@ int mount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct 
 	else if (type_is(m, "cgroup") ||
 	         (type_is(m, "cgroup2") && p->cgroup_mode == ROOTFS_CGROUP_V2))
 		rc = cgroups_apply(m, p, r, e);
+	else if (tree >= 0)
+		rc = disk_apply(m, p, r, tree, e);
 	else
 		rc = fs_apply(m, p, r, e);
 	return rc < 0 ? fail_at(e, "/mounts/%zu", m->index) : 0;

@@ -73,6 +73,14 @@ int mount_plan_parse(const struct oci_mount *m, size_t index, const struct mount
 /* "rslave" ... to MS_SLAVE | MS_REC; 0 if it is no such word. */
 unsigned long mount_propagation(const char *word);
 
+/* True for a file system on a block device of the host. */
+bool mount_disk_wanted(const struct mount_plan *m);
+/* Runs in: the runtime, outside of the container's groups, whose device rules would forbid the
+ * disk. Needs: CAP_SYS_ADMIN. Leaves: in *tree the new mount, detached; or -1, where init is to
+ * try. Must not: be used for other mounts. */
+int mount_disk_open(const struct mount_plan *m, const struct rootfs_plan *p, int *tree,
+                    struct err *e);
+
 /* True if the source must be opened by the runtime, with the host's privilege: idmapped
  * mounts, and bind mounts of a container that has a user namespace of its own. */
 bool mount_source_wanted(const struct mount_plan *m, bool userns);

@@ -13,6 +13,12 @@ struct rootfs_plan;
 /* A bind mount; given: a tree from mount_source_open, or -1. */
 int bind_apply(const struct mount_plan *m, struct rootfs *r, int given, struct err *e);
 
+/* A tree from mount_disk_open. */
+int disk_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r, int tree,
+               struct err *e);
+
+/* True if only mount(2) can say what is asked for. */
+bool fs_needs_old(const struct mount_plan *m);
 /* What the kernel is asked for; later: the mount is made read-only by rootfs_seal. */
 void fs_request_make(const struct mount_plan *m, const struct rootfs_plan *p, bool later,
                      struct fs_request *q);

@@ -236,6 +236,18 @@ int old_set(int mount_fd, const struct tree_change *c)
 	return old_change(mount_fd, c->propagation | (c->rec ? MS_REC : 0), NULL);
 }
 
+int old_make_writable(int mount_fd)
+{
+	char path[FD_PATH_MAX];
+	struct statfs fs;
+	uint64_t attr;
+
+	if (fstatfs(mount_fd, &fs) < 0)
+		return -1;
+	attr = attr_of_st((unsigned long)fs.f_flags) & ~(uint64_t)MOUNT_ATTR_RDONLY;
+	return mount(NULL, fd_path(mount_fd, path), NULL, MS_REMOUNT | ms_of_attr(attr), NULL);
+}
+
 int old_reconfigure(const struct mount_plan *m, int mount_fd)
 {
 	struct fs_request q = {.m = m};

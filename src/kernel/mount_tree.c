@@ -189,6 +189,21 @@ int tree_reconfigure(const struct mount_plan *m, int mount, struct err *e)
 	return 0;
 }
 
+int tree_make_writable(const struct mount_plan *m, int mount, struct err *e)
+{
+	autofd fs = -1;
+
+	if (old_verify(mount, MOUNT_ATTR_RDONLY) < 0)
+		return 0;
+	fs = sys_fspick(mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	if (fs < 0 && tree_errno_missing(errno) && old_make_writable(mount) == 0)
+		return 0;
+	if (fs >= 0 && fs_set(fs, "rw", NULL) == 0 &&
+	    sys_fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) == 0)
+		return 0;
+	return fail(e, errno, "remount \"%s\": make its file system writable", m->dest);
+}
+
 int tree_clone(int dir, const char *path, unsigned flags)
 {
 	return sys_open_tree(dir, path, flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);

@@ -93,3 +93,6 @@ int old_verify(int mount, uint64_t attr);
 int old_reconfigure(const struct mount_plan *m, int mount);
 /* The same by fspick(2), with old_reconfigure as the fallback. */
 int tree_reconfigure(const struct mount_plan *m, int mount, struct err *e);
+/* Makes a superblock writable that is what keeps the mount from it; nothing if it is not. */
+int tree_make_writable(const struct mount_plan *m, int mount, struct err *e);
+int old_make_writable(int mount);

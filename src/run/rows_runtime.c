@@ -135,7 +135,8 @@ int row_mount_sources(struct ctx *c, struct err *e)
 	size_t i;
 
 	for (i = 0; i < r->n_mounts; i++)
-		if (mount_source_wanted(&r->mounts[i], r->userns))
+		if (mount_source_wanted(&r->mounts[i], r->userns) ||
+		    mount_disk_wanted(&r->mounts[i]))
 			break;
 	if (i == r->n_mounts)
 		return 0;
@@ -145,6 +146,8 @@ int row_mount_sources(struct ctx *c, struct err *e)
 		int userns = -1;
 
 		c->sources[i] = -1;
+		if (mount_disk_wanted(m))
+			TRY(mount_disk_open(m, r, &c->sources[i], e));
 		if (!mount_source_wanted(m, r->userns))
 			continue;
 		if (m->flags & MOUNT_IDMAP_OWN) {

@@ -111,6 +111,51 @@ def remount_dev():
             assert facts.stat("/dev/zero")["type"] == facts.stat("/dev/fuse")["type"] == "chr", facts.text
 
 
+@contextlib.contextmanager
+def disk(b):
+    """A file system on a loop device."""
+    for tool in ("losetup", "mkfs.ext4"):
+        if not shutil.which(tool):
+            raise Skip(f"needs {tool}")
+    image = b.side("image", "")
+    os.truncate(image, 8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=TIMEOUT, capture_output=True)
+    r = subprocess.run(["losetup", "-f", "--show", image], timeout=TIMEOUT, capture_output=True, text=True)
+    if r.returncode:
+        raise Skip(f"no loop device to be had: {r.stderr.strip()}")
+    device = r.stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True, timeout=TIMEOUT)
+
+
+@test("a disk is mounted by its type, though the container's device rules forbid it")
+def disk_by_type():
+    needs_calls("fsopen", "fsconfig", "fsmount", "move_mount")
+    for rules in ([], [{"allow": False, "access": "rwm"}]):
+        with Bundle({"linux": {"resources": {"devices": rules}}}) as b, disk(b) as device:
+            if "ext4" not in read("/proc/filesystems"):
+                raise Skip("a kernel without ext4")
+            over = [entry("/d", "noatime", "commit=7", "nosuid", source=device, type="ext4")]
+            for _ in range(5):  # it depended on who was faster
+                facts = b.probe("mounts", "+", "write", "/d/x", "1", over={"mounts": MOUNTS + over})
+                assert facts["write:/d/x"] == "ok" and facts.mount_at("/d")["type"] == "ext4", facts.text
+                shows(facts, "/d", ["rw", "noatime", "nosuid"])
+                assert "commit=7" in facts.mount_at("/d")["data"], facts.mount_at("/d")
+            over[0]["options"] = ["ro", "shared"]
+            facts = b.probe("mounts", "+", "write", "/d/x", "1", over={"mounts": MOUNTS + over})
+            assert facts["write:/d/x"] == "EROFS", facts.text
+            assert any(t.startswith("shared:") for t in facts.mount_at("/d")["tags"]), facts.mount_at("/d")
+            again = [over[0], {"destination": "/d", "type": "ext4", "options": ["remount", "rw", "nosuid"]}]
+            facts = b.probe("mounts", "+", "write", "/d/x", "1", over={"mounts": MOUNTS + again})
+            assert facts["write:/d/x"] == "ok", facts.text
+            shows(facts, "/d", ["rw", "nosuid"])
+            over[0]["options"] = ["commit=many"]
+            b.save({"mounts": MOUNTS + over})
+            fails(b.create(check=False), "commit", f"/mounts/{len(MOUNTS)}")
+
+
 @test("an entry of a propagation alone, with type none or without one, changes the mount that is there")
 def propagation_alone():
     with Bundle() as b:
