@@ -92,7 +92,11 @@ static int answer_fail(char *answer, const char *doing, const char *unit, bool r
 	*name++ = '\0';
 	*text++ = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	if (str_eq(name, "timeout"))
+	if (str_eq(name, "timeout") && str_starts(text, "wait for the job"))
+		fail(e, ETIMEDOUT,
+		     "%s systemd unit \"%s\": no end of the job on the %s bus in %d ms", doing,
+		     unit, bus, ANSWER_MS);
+	else if (str_eq(name, "timeout"))
 		fail(e, ETIMEDOUT, "%s systemd unit \"%s\": no answer on the %s bus in %d ms",
 		     doing, unit, bus, ANSWER_MS);
 	else if (str_eq(name, "job"))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A bus with a systemd that does as a test wants: it answers, or dies, or never does what it was asked for."""
+import os
+import socket
+import struct
+import threading
+
+DRIVER, SYSTEMD = "org.freedesktop.DBus", "org.freedesktop.systemd1"
+JOB = "/org/freedesktop/systemd1/job/7"
+CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
+PATH, INTERFACE, MEMBER, ERROR_NAME, REPLY_SERIAL, DESTINATION, SENDER, SIGNATURE = range(1, 9)
+TYPES = {PATH: "o", REPLY_SERIAL: "u", SIGNATURE: "g"}
+
+
+def align(data, to):
+    return data + b"\0" * (-len(data) % to)
+
+
+def text(data, value, short=False):
+    """A string at the end of what there is; a signature has a short length."""
+    raw = value.encode()
+    if short:
+        return data + bytes([len(raw)]) + raw + b"\0"
+    return align(data, 4) + struct.pack("<I", len(raw)) + raw + b"\0"
+
+
+def message(kind, serial, fields, body=b""):
+    inner = b""
+    for code, value in fields.items():
+        sign = TYPES.get(code, "s")
+        inner = align(inner, 8) + bytes([code]) + text(b"", sign, short=True)
+        if sign == "u":
+            inner = align(inner, 4) + struct.pack("<I", value)
+        else:
+            inner = text(inner, value, short=sign == "g")
+    head = struct.pack("<cBBBIII", b"l", kind, 0, 1, len(body), serial, len(inner))
+    return align(head + inner, 8) + body
+
+
+def fields_of(data):
+    """The header fields of a message that are strings; data begins after the array's length."""
+    found, at = {}, 0
+    while at < len(data):
+        at += -at % 8
+        code, sign, at = data[at], chr(data[at + 2]), at + 4
+        if sign == "g":
+            size, at = data[at], at + 1
+        else:
+            at += -at % 4
+            size, at = struct.unpack_from("<I", data, at)[0], at + 4
+            if sign == "u":
+                continue
+        found[code] = data[at:at + size].decode()
+        at += size + 1
+    return found
+
+
+class StubBus:
+    """How: "answers" each job is done at once; "refuses" with an error; "dies" when it is asked for a unit;
+    "forgets" the job; "silent" does not even let anybody in. calls lists what was asked: (of whom, method)."""
+
+    def __init__(self, path, how):
+        self.path, self.how, self.calls, self.serial = path, how, [], 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(path)
+        self.socket.listen(8)
+        self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + path,
+                        DBUS_SESSION_BUS_ADDRESS="unix:path=" + path)
+
+    def __enter__(self):
+        if self.how != "silent":
+            threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc):
+        self.socket.close()
+        os.unlink(self.path)
+
+    def serve(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            with client, client.makefile("rb") as stream:
+                try:
+                    self.welcome(client, stream)
+                    while self.one(client, stream):
+                        pass
+                except (OSError, struct.error):
+                    pass  # it has gone
+
+    @staticmethod
+    def welcome(client, stream):
+        ok = b"OK " + b"0123456789abcdef" * 2 + b"\r\n"
+        while True:
+            line = stream.readline().lstrip(b"\0").split()
+            if not line or line[0] == b"BEGIN":
+                return
+            if line[0] == b"NEGOTIATE_UNIX_FD":
+                client.sendall(b"AGREE_UNIX_FD\r\n")
+            else:  # without its argument, AUTH is to be asked for it
+                client.sendall(b"DATA\r\n" if line == [b"AUTH", b"EXTERNAL"] else ok)
+
+    def one(self, client, stream):
+        """Takes and answers one message; False at the end."""
+        head = stream.read(16)
+        if len(head) < 16:
+            return False
+        _, kind, _, _, length, serial, size = struct.unpack("<cBBBIII", head)
+        fields = fields_of(stream.read(size))
+        stream.read(-size % 8 + length)
+        if kind != CALL:
+            return True
+        self.calls.append((fields[DESTINATION], fields[MEMBER]))
+        if fields[DESTINATION] == DRIVER:
+            self.answer(client, serial, DRIVER, "s", text(b"", ":1.5") if fields[MEMBER] == "Hello" else None)
+            return True
+        if self.how == "refuses":
+            self.answer(client, serial, ":1.1", "s", text(b"", "not today"), "org.davit.Refused")
+        if self.how in ("answers", "forgets"):
+            self.answer(client, serial, ":1.1", "o", text(b"", JOB))
+        if self.how == "answers":
+            body = text(text(text(struct.pack("<I", 7), JOB), "x.scope"), "done")
+            self.send(client, SIGNAL, {PATH: "/org/freedesktop/systemd1", INTERFACE: SYSTEMD + ".Manager",
+                                       MEMBER: "JobRemoved", SENDER: ":1.1", SIGNATURE: "uoss"}, body)
+        return self.how != "dies"
+
+    def answer(self, client, serial, sender, sign, body, error=None):
+        fields = {REPLY_SERIAL: serial, SENDER: sender, DESTINATION: ":1.5"}
+        if error:
+            fields[ERROR_NAME] = error
+        if body is not None:
+            fields[SIGNATURE] = sign
+        self.send(client, ERROR if error else RETURN, fields, body or b"")
+
+    def send(self, client, kind, fields, body):
+        self.serial += 1
+        client.sendall(message(kind, self.serial, fields, body))
