@@ -14,6 +14,7 @@
 #include "base/str.h"
 #include "kernel/cgroup_dir.h"
 #include "kernel/cgroup_stats.h"
+#include "kernel/oom_log.h"
 
 static int oom_count(const struct cgroup_dir *d, uint64_t *n)
 {
@@ -103,7 +104,7 @@ int cgroup_oom_read(struct cgroup *cg, struct cgroup_oom *o)
 	if (read(o->fd, &n, sizeof(n)) != sizeof(n))
 		return 0;
 	/* The end of the group is an event as well. */
-	if (access(d->path, F_OK) < 0) {
+	if (access(d->path, F_OK) < 0 && --n == 0) {
 		errno = ENODEV;
 		return -1;
 	}
@@ -116,7 +117,21 @@ void cgroup_oom_close(struct cgroup_oom *o)
 	fd_close_at(&o->control);
 }
 
-void cgroup_exit_read(struct cgroup *cg, struct cgroup_exit *x)
+/* Its counters went with it; that there is no entry in the log proves nothing. */
+static void exit_read_log(const struct cgroup_dir *memory, const struct proc_id *init,
+                          struct cgroup_exit *x)
+{
+	struct oom_victims v;
+
+	if (access(memory->path, F_OK) == 0 || errno != ENOENT)
+		return;
+	oom_victims_read(cgroup_dir_name(memory), init, &v);
+	x->has_oom_kills = v.n > 0;
+	x->oom_kills = v.n;
+	x->init_oom_killed = v.init;
+}
+
+void cgroup_exit_read(struct cgroup *cg, const struct proc_id *init, struct cgroup_exit *x)
 {
 	struct cgroup_dir *memory = cgroup_dir_of(cg, "memory"), *pids = cgroup_dir_of(cg, "pids");
 	struct cgroup_dir *cpu = cgroup_dir_of(cg, "cpuacct");
@@ -129,6 +144,8 @@ void cgroup_exit_read(struct cgroup *cg, struct cgroup_exit *x)
 			cgroup_dir_u64(memory,
 		                       memory->v2 ? "memory.peak" : "memory.max_usage_in_bytes",
 		                       &x->memory_peak) == 0;
+		if (!x->has_oom_kills)
+			exit_read_log(memory, init, x);
 	}
 	if (pids)
 		x->has_pids_peak = cgroup_dir_u64(pids, "pids.peak", &x->pids_peak) == 0;

@@ -9,6 +9,8 @@
 
 #include "kernel/cgroup.h"
 
+struct proc_id;
+
 /* Pressure stall information: one line of a *.pressure file. Averages are in hundredths of percent.
  */
 struct cgroup_psi_line {
@@ -124,7 +126,9 @@ void cgroup_oom_close(struct cgroup_oom *o);
 struct cgroup_exit {
 	bool has_oom_kills, has_memory_peak, has_cpu, has_pids_peak;
 	uint64_t oom_kills, memory_peak, cpu_ns, pids_peak;
+	bool init_oom_killed; /* known only from the kernel's log */
 };
 
-/* Few small reads; never fails, a vanished group tells nothing. */
-void cgroup_exit_read(struct cgroup *cg, struct cgroup_exit *x);
+/* Few small reads; never fails. For a group that has vanished the kernel's log is read, which tells
+ * of OOM kills. */
+void cgroup_exit_read(struct cgroup *cg, const struct proc_id *init, struct cgroup_exit *x);

@@ -151,11 +151,11 @@ static int start_died(struct container *k, struct err *e)
 	TRY(container_cgroup(k, &cg, e));
 	if (exit_wait_status(k->pidfd, &k->init, &status)) /* else the likeliest */
 		known = &status;
-	x = exit_gather(&cg, known, &k->arena);
+	x = exit_gather(&cg, &k->init, known, &k->arena);
 	if (x)
 		exit_keep(k->dir, x);
 	snprintf(e->step, sizeof e->step, "exec");
-	return spawn_died(&cg, status, "exec", e);
+	return spawn_died(&cg, &k->init, status, "exec", e);
 }
 
 /* Lets init go on; its end of the connection closes when the payload has taken over. */
@@ -221,12 +221,20 @@ static int kill_stopped(const struct container *k, unsigned flags, struct err *e
 	               : fail(e, 0, "container not running: \"%s\" is stopped", k->id);
 }
 
-/* systemd removes a scope with its last process, and the numbers with it: wait a little for the
- * end. The other managers' groups stay until delete, where there is time enough. */
-static void kill_record(struct container *k, const struct cgroup *cg)
+/* systemd removes a scope with its last process, and the numbers with it: look before the end, and
+ * wait a little for it. The other managers' groups stay until delete, where there is time enough.
+ */
+static const struct rec_exit *kill_look(struct container *k, struct cgroup *cg, int sig)
 {
-	if (cg->manager == CGROUP_MANAGER_SYSTEMD && proc_wait_gone(k->pidfd, KILL_RECORD_MS) == 1)
-		(void)exit_of(k);
+	return sig == SIGKILL && cg->n && cg->manager == CGROUP_MANAGER_SYSTEMD
+	               ? exit_gather(cg, &k->init, NULL, &k->arena)
+	               : NULL;
+}
+
+static void kill_record(struct container *k, const struct rec_exit *before)
+{
+	if (before && proc_wait_gone(k->pidfd, KILL_RECORD_MS) == 1)
+		(void)exit_of(k, before);
 }
 
 int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
@@ -234,6 +242,7 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 {
 	autocontainer k = CONTAINER_NONE;
 	autocgroup cg = CGROUP_INIT;
+	const struct rec_exit *before;
 
 	TRY(container_open(c, id, 0, &k, e));
 	if (container_status(&k) == DAVIT_CREATING)
@@ -241,12 +250,15 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 		            "cannot kill container \"%s\": it is creating, not created or running",
 		            id);
 	TRY(container_cgroup(&k, &cg, e));
+	before = kill_look(&k, &cg, sig);
 	if ((flags & DAVIT_KILL_ALL) && cg.n) {
 		/* init first, should it have left the group; another signal would reach it twice */
 		if (sig == SIGKILL && k.pidfd >= 0 && proc_signal(k.pidfd, sig) < 0 &&
 		    errno != ESRCH)
 			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
-		return cgroup_kill(&cg, sig, e);
+		TRY(cgroup_kill(&cg, sig, e));
+		kill_record(&k, before);
+		return 0;
 	}
 	if (k.pidfd < 0 || proc_signal(k.pidfd, sig) < 0) {
 		if (k.pidfd >= 0 && errno != ESRCH)
@@ -261,7 +273,7 @@ int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned 
 	else if (cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1)
 		TRY(cgroup_thaw(&cg, e));
 	cgroup_thaw_killed(&cg);
-	kill_record(&k, &cg);
+	kill_record(&k, before);
 	return 0;
 }
 
@@ -290,7 +302,7 @@ static int delete_record(const char *path, struct container *k, struct err *e)
 	if (path)
 		TRY(file = exit_file_open(path, e));
 	TRY(container_kill(k, e));
-	x = exit_of(k);
+	x = exit_of(k, NULL);
 	return path ? exit_file_write(file, x, e) : 0;
 }
 
@@ -342,7 +354,7 @@ static void state_fill(struct container *k, int json, struct davit_state *out)
 	};
 	if (json == JSON_NONE)
 		return;
-	x = s == DAVIT_STOPPED ? exit_of(k) : NULL;
+	x = s == DAVIT_STOPPED ? exit_of(k, NULL) : NULL;
 	state_notes_read(k);
 	text = xstrdup(state_full_json(k->rec, pid, name, x, json == JSON_PRETTY, &k->arena));
 	*(json == JSON_PRETTY ? &out->json : &out->json_compact) = text;

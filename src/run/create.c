@@ -102,7 +102,7 @@ static int run_record(struct ctx *c, const struct plan *p, struct err *e)
 
 	if (!p->create->keep && c->exit_record < 0 && log_level() < LOG_LEVEL_DEBUG)
 		return 0;
-	x = exit_gather(&c->cgroup, &c->status, &c->arena);
+	x = exit_gather(&c->cgroup, &c->init, &c->status, &c->arena);
 	exit_keep(c->dir, x);
 	return c->exit_record < 0 ? 0 : exit_file_write(c->exit_record, x, e);
 }
@@ -134,7 +134,7 @@ static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg
 		return run_failed(c, p);
 	c->exited = true;
 	c->status = fg->wait_status;
-	spawn_tell_killed(&c->cgroup, c->status);
+	spawn_tell_killed(&c->cgroup, &c->init, c->status);
 	TRY(run_record(c, p, e));
 	return run_cleanup(c, p, e);
 }

@@ -115,6 +115,17 @@ static int watch_wait(struct watch *w, int64_t deadline, struct err *e)
 	return ended;
 }
 
+/* Keeps the exit record, since nobody else may have been watching. An OOM kill that ended the
+ * container may have taken its groups along: then the record still knows. */
+static int watch_end(struct watch *w, struct err *e)
+{
+	const struct rec_exit *x = exit_of(&w->k, NULL);
+
+	if (!x || !x->has_oom_kills || !w->oom.v2 || x->oom_kills <= w->oom.seen)
+		return 0;
+	return oom_write(w, (int)(x->oom_kills - w->oom.seen), e);
+}
+
 static int watch_run(struct watch *w, int64_t interval_ms, struct err *e)
 {
 	int64_t deadline = clock_ms();
@@ -133,10 +144,8 @@ static int watch_run(struct watch *w, int64_t interval_ms, struct err *e)
 				deadline = clock_ms() + interval_ms;
 		}
 		r = watch_wait(w, deadline, e);
-		if (r > 0)
-			(void)exit_of(&w->k); /* keeps it: nobody else may have been watching */
 		if (r != 0)
-			return r < 0 ? -1 : 0;
+			return r < 0 ? -1 : watch_end(w, e);
 	}
 }
 

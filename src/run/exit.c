@@ -73,13 +73,17 @@ bool exit_wait_status(int pidfd, const struct proc_id *id, int *wait_status)
 
 /* ---- the record */
 
-struct rec_exit *exit_gather(struct cgroup *cg, const int *wait_status, struct arena *a)
+struct rec_exit *exit_gather(struct cgroup *cg, const struct proc_id *init, const int *wait_status,
+                             struct arena *a)
 {
 	struct rec_exit *x = arena_new(a, struct rec_exit);
 	struct cgroup_exit g = {0};
+	int killed = SIGKILL;
 
 	if (cg->n)
-		cgroup_exit_read(cg, &g);
+		cgroup_exit_read(cg, init, &g);
+	if (!wait_status && g.init_oom_killed)
+		wait_status = &killed;
 	if (!wait_status && !g.has_oom_kills && !g.has_memory_peak && !g.has_cpu &&
 	    !g.has_pids_peak)
 		return NULL;
@@ -145,7 +149,28 @@ static struct rec_exit *exit_read(int dir, struct arena *a)
 	return x;
 }
 
-struct rec_exit *exit_of(struct container *k)
+/* What went with the groups between the two looks. */
+static void exit_fill(struct rec_exit *x, const struct rec_exit *before)
+{
+	if (!x->has_oom_kills && before->has_oom_kills) {
+		x->has_oom_kills = true;
+		x->oom_kills = before->oom_kills;
+	}
+	if (!x->has_memory_peak && before->has_memory_peak) {
+		x->has_memory_peak = true;
+		x->memory_peak = before->memory_peak;
+	}
+	if (!x->has_cpu_time && before->has_cpu_time) {
+		x->has_cpu_time = true;
+		x->cpu_time = before->cpu_time;
+	}
+	if (!x->has_pids_peak && before->has_pids_peak) {
+		x->has_pids_peak = true;
+		x->pids_peak = before->pids_peak;
+	}
+}
+
+struct rec_exit *exit_of(struct container *k, const struct rec_exit *before)
 {
 	struct rec_exit *x = exit_read(k->dir, &k->arena);
 	autocgroup cg = CGROUP_INIT;
@@ -160,7 +185,13 @@ struct rec_exit *exit_of(struct container *k)
 	if (container_cgroup(k, &cg, &ignored) < 0)
 		return NULL;
 	known = exit_wait_status(k->pidfd, &k->init, &status);
-	x = exit_gather(&cg, known ? &status : NULL, &k->arena);
+	x = exit_gather(&cg, &k->init, known ? &status : NULL, &k->arena);
+	if (!x && before) {
+		x = arena_new(&k->arena, struct rec_exit);
+		x->recorded = before->recorded;
+	}
+	if (x && before)
+		exit_fill(x, before);
 	if (x)
 		exit_keep(k->dir, x);
 	return x;

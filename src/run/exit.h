@@ -7,15 +7,18 @@
 #include "kernel/cgroup.h"
 #include "run/state.h"
 
-/* What the groups and the wait status (NULL: unknown) tell; in arena. NULL if that is nothing. */
-struct rec_exit *exit_gather(struct cgroup *cg, const int *wait_status, struct arena *a);
+/* What the groups, or the kernel's log when they are gone, and the wait status (NULL: unknown)
+ * tell; in arena. NULL if that is nothing. */
+struct rec_exit *exit_gather(struct cgroup *cg, const struct proc_id *init, const int *wait_status,
+                             struct arena *a);
 
 /* Writes exit.json, unless there is one. A record is a convenience: no failure, a debug line. */
 void exit_keep(int dir, const struct rec_exit *x);
 
 /* The record of a container whose init has ended: the one on disk, or else a new one, which is
- * kept. NULL if nothing is known, or it has not ended. */
-struct rec_exit *exit_of(struct container *k);
+ * kept. NULL if nothing is known, or it has not ended. before, or NULL: what exit_gather() told
+ * right before the end, should the groups be gone by now. */
+struct rec_exit *exit_of(struct container *k, const struct rec_exit *before);
 
 /* How the process ended, from a pidfd that was opened before it was reaped (Linux 6.15), or from
  * /proc while it has not been reaped; false if neither can tell. */

@@ -249,51 +249,61 @@ bool spawn_in_payload(pid_t pid)
 }
 
 /* Whether the kernel has killed a process of the container for want of memory; *peak: its most. */
-static bool out_of_memory(struct cgroup *cg, uint64_t *peak)
+static bool out_of_memory(struct cgroup *cg, const struct proc_id *init, uint64_t *peak)
 {
 	struct cgroup_exit x = {0};
 
-	cgroup_exit_read(cg, &x);
+	cgroup_exit_read(cg, init, &x);
 	*peak = x.memory_peak;
 	return x.has_oom_kills && x.oom_kills > 0;
 }
 
+/* " at N KiB", where that is known: a scope's peak goes with it. */
+static const char *peak_text(uint64_t peak, char text[40])
+{
+	text[0] = '\0';
+	if (peak)
+		snprintf(text, 40, " at %" PRIu64 " KiB", peak >> 10);
+	return text;
+}
+
 /* What else is known of a death before the payload. */
-static int died_hint(struct cgroup *cg, int status, struct err *e)
+static int died_hint(struct cgroup *cg, const struct proc_id *init, int status, struct err *e)
 {
 	uint64_t peak;
+	char text[40];
 
-	if (out_of_memory(cg, &peak))
+	if (out_of_memory(cg, init, &peak))
 		return fail_hint(e,
 		                 "raise /linux/resources/memory/limit: the container ran out of "
-		                 "memory at %" PRIu64
-		                 " KiB, set-up and a small program need %d KiB",
-		                 peak >> 10, MEMORY_NEEDED);
+		                 "memory%s, set-up and a small program need %d KiB",
+		                 peak_text(peak, text), MEMORY_NEEDED);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
 		return fail_hint(e, "the seccomp profile forbids a system call that the set-up "
 		                    "needs");
 	return -1;
 }
 
-int spawn_died(struct cgroup *cg, int status, const char *before, struct err *e)
+int spawn_died(struct cgroup *cg, const struct proc_id *init, int status, const char *before,
+               struct err *e)
 {
 	if (WIFSIGNALED(status))
 		fail(e, 0, "init was killed by signal %d before step %s", WTERMSIG(status), before);
 	else
 		fail(e, 0, "init ended with status %d before step %s", WEXITSTATUS(status), before);
-	return died_hint(cg, status, e);
+	return died_hint(cg, init, status, e);
 }
 
-void spawn_tell_killed(struct cgroup *cg, int status)
+void spawn_tell_killed(struct cgroup *cg, const struct proc_id *init, int status)
 {
 	struct err e = {0};
 	uint64_t peak;
+	char text[40];
 
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || !out_of_memory(cg, &peak))
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || !out_of_memory(cg, init, &peak))
 		return;
-	fail(&e, 0, "the container's process was killed: out of memory at %" PRIu64 " KiB",
-	     peak >> 10);
-	if (peak >> 10 < MEMORY_NEEDED)
+	fail(&e, 0, "the container's process was killed: out of memory%s", peak_text(peak, text));
+	if (peak && peak >> 10 < MEMORY_NEEDED)
 		fail_hint(&e,
 		          "raise /linux/resources/memory/limit: set-up and a small program need "
 		          "%d KiB",
@@ -316,7 +326,7 @@ int spawn_init_died(struct ctx *c, const char *before, struct err *e)
 	}
 	c->status = status;
 	c->exited = true;
-	return spawn_died(&c->cgroup, status, before, e);
+	return spawn_died(&c->cgroup, &c->init, status, before, e);
 }
 
 void spawn_undo(struct ctx *c)

@@ -14,6 +14,7 @@
 struct cgroup;
 struct ctx;
 struct err;
+struct proc_id;
 
 /* Row spawn. In the child it never returns. */
 int spawn_init(struct ctx *c, struct err *e);
@@ -31,12 +32,13 @@ void spawn_stage_end(struct ctx *c);
 
 /* The payload of a run ended with status: logs an error if the kernel killed it for want of memory,
  * since it could not say so itself. */
-void spawn_tell_killed(struct cgroup *cg, int status);
+void spawn_tell_killed(struct cgroup *cg, const struct proc_id *init, int status);
 
 /* Init ended without a word before it passed the row called before: reaps it and says how; -1. */
 int spawn_init_died(struct ctx *c, const char *before, struct err *e);
 /* The same for a wait status that is known already; -1. */
-int spawn_died(struct cgroup *cg, int status, const char *before, struct err *e);
+int spawn_died(struct cgroup *cg, const struct proc_id *init, int status, const char *before,
+               struct err *e);
 
 /* After the end of file on the channel: false if the process has never executed a program, so that
  * it was its death, not execve(2), that closed the channel. True if that cannot be told. */

@@ -33,6 +33,15 @@ def kept(b):
     return state["exit"]
 
 
+def removed(path):
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.rmdir(path)
+        except OSError:
+            return False
+    return True
+
+
 @test("run --exit-record tells exit code, memory, processor time and processes")
 def run_code():
     with Bundle(command_args("hog", "8", "+", "spin", "0.2", "+", "exit", "7")) as b:
@@ -154,6 +163,40 @@ def zombie():
         finally:
             os.kill(parent, signal.SIGKILL)
             os.waitpid(parent, 0)
+
+
+@test("that it was killed for want of memory is told when its groups have gone, too")
+def groups_gone():
+    # as systemd does with the last process of a scope
+    memory_peak_known()
+    try:
+        os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK))
+    except OSError as e:
+        raise Skip(f"the kernel's log cannot be read: {e.strerror}")
+    for words, over, want in (
+            (["hog", "64"], limited(16 * MB), {"signal": 9, "oomKilled": True}),
+            (["wait", "/go"], limited(16 * MB), {"signal": None, "oomKilled": None}),
+            (["exit", "3"], {}, None)):
+        with Bundle(over) as b:
+            b.save(command_args(*words))
+            b.create()
+            path = group_of(b.pid(), "memory")[0]
+            b.start()
+            if words[0] == "wait":
+                b.exec("hog", "64")
+                b.file("/go")
+            eventually(lambda: not os.path.exists(path) or not read(path + "/cgroup.procs"), "no process")
+            with contextlib.suppress(FileNotFoundError):
+                eventually(lambda: removed(path), f"{path} removed")
+            state = b.state()
+            assert state["status"] == "stopped", state
+            if want is None:
+                assert "oomKills" not in state.get("exit", {}), state
+                continue
+            x = state["exit"]
+            assert x["oomKills"] >= 1, x
+            assert {k: x.get(k) for k in want} == want, x
+            assert b.state()["exit"] == x, "the record must not change"
 
 
 @test("events sees the end, and the exit status of a process that others have reaped")

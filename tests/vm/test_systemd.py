@@ -195,6 +195,30 @@ def short():
             eventually(lambda: active(f"davit-{b.id}.scope") != "active", "scope gone")
 
 
+@test("that it was killed for want of memory is known although the scope has gone", limit=120)
+def oom_record():
+    limits = {"memory": {"limit": 16 * MB, "swap": 16 * MB}}
+    with Bundle() as b:
+        b.save(merge({"linux": {"resources": limits}}, command_args("hog", "64")))
+        b.create(glob=SYSTEMD)
+        name, path = b.unit(), b.group()
+        b.start()
+        gone(path, name)
+        x = b.state()["exit"]
+        assert x["oomKills"] >= 1 and x["oomKilled"] is True and x["signal"] == 9, x
+
+
+@test("kill keeps the numbers of a scope that goes with it", needs_root=False)
+def kill_record():
+    for flags in ((), ("--all",)):
+        with container() as (b, name, path):
+            run_davit("kill", *flags, b.id, "KILL", check=True)
+            b.wait_stopped()
+            gone(path, name)
+            x = b.state()["exit"]
+            assert x["cpuTime"] > 0 and x.get("signal", 9) == 9, x
+
+
 @test("exec joins the scope", needs_root=False)
 def exec_joins():
     with container() as (b, _, path):
