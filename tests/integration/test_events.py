@@ -67,6 +67,30 @@ def peak():
         assert memory["peak"] >= 24 * MB > memory["usage"]["usage"], memory
 
 
+@test("pressure and the peak are those of the kernel's files, and grow when a limit bites")
+def pressure():
+    with Bundle({"linux": {"resources": {"cpu": {"quota": 10000, "period": 100000}}}}) as b:
+        b.up()
+        path, version = group_of(b.pid(), "cpu")
+        if version == 1 or not os.path.exists(path + "/cpu.pressure"):
+            raise Skip("this host's groups do not tell pressure")
+        before = stats(b)["data"]
+        b.exec("spin", "0.5", check=True)
+        after = stats(b)["data"]
+        for part in ("cpu", "memory", "blkio"):
+            for line in ("some", "full"):
+                psi = after[part]["psi"][line]
+                assert set(psi) == {"avg10", "avg60", "avg300", "total"}, psi
+        grown = [d["cpu"]["psi"]["some"]["total"] for d in (before, after)]
+        assert grown[0] < grown[1], grown
+        words = read(path + "/cpu.pressure").splitlines()[0].split()
+        assert words[0] == "some" and int(words[-1].split("=")[1]) >= grown[1], (words, grown)
+        assert after["cpu"]["throttling"]["throttledPeriods"] >= 1, after["cpu"]["throttling"]
+        if os.path.exists(path + "/memory.peak"):
+            assert after["memory"]["peak"] <= int(read(path + "/memory.peak")), after["memory"]["peak"]
+            assert after["memory"]["peak"] >= after["memory"]["usage"]["usage"] > 0, after["memory"]
+
+
 @test("processor time grows with use, in nanoseconds")
 def cpu_time():
     with Bundle() as b:

@@ -77,6 +77,61 @@ def delegated():
         eventually(lambda: not os.path.exists(group), f"{group} gone")
 
 
+def managers():
+    """What makes groups for a user here: the session's systemd, and davit itself."""
+    return [(), ("--systemd-cgroup",)] if os.path.isdir("/run/systemd/system") else [()]
+
+
+@test("the memory limit of a user's container kills, and the record says so", needs_root=False)
+def memory_at_work():
+    for flags in managers():
+        with Bundle(user_namespace()) as b:
+            b.save({"linux": {"resources": {"memory": {"limit": 32 * MB, "swap": 32 * MB}}}},
+                   command_args("hog", "96"))
+            path = b.side("exit.json", "")
+            r = b.run("--exit-record", path, glob=flags)
+            x = json.loads(read(path))
+            assert r.rc == 137 and x["signal"] == 9, (r, x)
+            # a scope may have gone with the process, and the kernel's log is root's
+            assert flags or "out of memory" in r.err, r
+            assert flags or (x["oomKilled"] is True and x["memoryPeak"] > 16 * MB), x
+            b.save({"linux": {"resources": {"memory": {"limit": 96 * MB, "swap": 96 * MB}}}},
+                   command_args("hog", "32"))
+            b.run(glob=flags, check=True)
+
+
+@test("the limit of processes of a user's container holds", needs_root=False)
+def pids_at_work():
+    for flags in managers():
+        with Bundle(user_namespace()) as b:
+            b.up(over={"linux": {"resources": {"pids": {"limit": 9}}}}, glob=flags)
+            facts = b.exec_facts("forks", "30")
+            assert 1 <= int(facts["forks"]) < 9 and facts["forks_errno"] == "EAGAIN", facts.text
+            run_davit("update", "--pids-limit", "5", b.id, check=True)
+            assert int(b.exec_facts("forks", "30")["forks"]) < 5
+            data = json.loads(run_davit("events", "--stats", b.id, check=True).out)["data"]
+            assert data["pids"]["limit"] == 5, data["pids"]
+            b.delete("--force")
+
+
+@test("a controller that systemd did not delegate: its name, the level and the cure", needs_root=False)
+def controller_missing():
+    conf = user_namespace()
+    if "hugetlb" in read(cgroup_hierarchies()[""] + own_group() + "/cgroup.controllers").split():
+        raise Skip("hugetlb is delegated to this user")
+    top = cgroup_hierarchies()[""]
+    if "hugetlb" not in read(top + "/cgroup.controllers").split():
+        raise Skip("this kernel has no hugetlb controller")
+    for flags in managers():
+        with Bundle(conf) as b:
+            b.save({"linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": 2 * MB}]}}})
+            r = fails(b.run(glob=flags), "hugetlb", "not delegated below", "Delegate=yes")
+            level = re.search(r'not delegated below "([^"]*)"', r.err)[1]
+            assert "hugetlb" in read(f"{top}/{level}/cgroup.controllers").split(), r.err
+            assert "hugetlb" not in read(f"{top}/{level}/cgroup.subtree_control").split(), r.err
+            b.nothing_left()
+
+
 @test("limits where nothing is delegated are an error that names the controller", needs_root=False)
 def not_delegated():
     conf = user_namespace()
