@@ -286,7 +286,7 @@ static int put_again(const struct cgroup_dir *d, const struct cgroup_setting *s,
 		autofree char *controller = file_controller(s);
 
 		/* systemd does not know all controllers, and so hands out only some. */
-		if (!str_eq(controller, "cgroup") && cgroup_v2_enable_one(d, controller))
+		if (!str_eq(controller, "cgroup") && cgroup_v2_enable_list(d, controller))
 			return put_lines(d, s, value, undo);
 	}
 	errno = errnum;
@@ -426,6 +426,10 @@ static int update_write(struct cgroup *cg, const struct oci_resources *r,
                         const struct cgroup_settings *s, const struct cgroup_device_rules *rules,
                         struct cgroup_undo *undo, struct err *e)
 {
+	const struct cgroup_dir *v2 = cgroup_dir_v2(cg);
+
+	if (v2 && cg->mode == CGROUP_MODE_V2 && cg->manager == CGROUP_MANAGER_CGROUPFS)
+		cgroup_v2_enable(v2, s, false);
 	TRY(cgroup_settings_write(cg, s, undo, e));
 	if (cg->manager == CGROUP_MANAGER_SYSTEMD) {
 		TRY(cgroup_systemd_update(cg, r, e));

@@ -65,13 +65,20 @@ static int create_one(const struct cgroup_plan *p, struct cgroup_dir *d, struct 
 	return -1;
 }
 
+/* Whether the container's group gets every controller there is: its payload may make groups of its
+ * own, or the host has version 1 beside. */
+static bool wants_all(const struct cgroup_plan *p)
+{
+	return p->delegate || p->request->cgroup_rw || p->mode != CGROUP_MODE_V2;
+}
+
 static int dir_ready(const struct cgroup_plan *p, struct cgroup_dir *d, struct err *e)
 {
 	if (!d->v2)
 		return cgroup_list_has(d->controllers, "cpuset") ? cgroup_v1_cpuset_fill(d, e) : 0;
 	if (cgroup_dir_fd(d) < 0)
 		return fail(e, errno, "open cgroup \"%s\"", d->path);
-	cgroup_v2_enable(d);
+	cgroup_v2_enable(d, p->settings, wants_all(p));
 	if (p->chown)
 		return cgroup_v2_chown(d, p->request->owner, (gid_t)-1, e);
 	return 0;

@@ -10,13 +10,17 @@ struct err;
  * group that has some, as a new group has none and takes no process then. */
 int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e);
 
-/* Unified hierarchy: enables, from the mount's root down, each controller that the root has. Those
- * that cannot be enabled are left out: a setting that needs one fails later with cgroup_v2_explain.
- */
-void cgroup_v2_enable(struct cgroup_dir *d);
+/* Unified hierarchy: enables, from the mount's root down, the controllers that the settings need
+ * and those that the root gives to the groups below it: somebody on this host accounts with them. A
+ * controller that nobody uses is left off, since each costs memory in each group (the one for
+ * memory: 1 KiB for every 64 file systems mounted on the host). all: each one that the root has.
+ * What cannot be enabled is left out: a setting that needs it fails later with
+ * cgroup_v2_explain. */
+void cgroup_v2_enable(const struct cgroup_dir *d, const struct cgroup_settings *s, bool all);
 
-/* Enables one controller from the mount's root down to d. False if it could not be had there. */
-bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller);
+/* Enables controllers (blank-separated) from the mount's root down to d. False if one of them could
+ * not be had there. */
+bool cgroup_v2_enable_list(const struct cgroup_dir *d, const char *controllers);
 
 /* Enables the controllers that the group at path has for the groups below it. */
 void cgroup_v2_enable_below(const struct cgroup_dir *d);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "kernel/cgroup_make.h"
+#include "kernel/cgroup_resources.h"
 
 #define LIST_SIZE 512 /* there are about ten controllers */
 
@@ -56,29 +57,34 @@ static bool enable_list(const char *path, const char *controllers)
 	return all;
 }
 
-void cgroup_v2_enable(struct cgroup_dir *d)
+/* Adds the controllers of the settings' files to the list. */
+static void list_needed(struct str *list, const struct cgroup_settings *s)
 {
-	char have[LIST_SIZE], want[LIST_SIZE];
-	autofree char *path = xstrdup(d->path);
-	struct cgroup_dir at = {.path = path, .fd = -1};
-	char *end = path + d->mount_len;
-	bool known = true;
+	for (size_t i = 0; s && i < s->n; i++) {
+		const char *file = s->v[i].file;
+		size_t n = strcspn(file, ".");
 
-	*end = '\0';
-	if (cgroup_dir_read(&at, "cgroup.controllers", want, sizeof(want)) <= 0)
-		return;
-	if (cgroup_dir_read(d, "cgroup.controllers", have, sizeof(have)) >= 0 && str_eq(have, want))
-		return;
-	for (;;) {
-		if (!known && cgroup_dir_read(&at, "cgroup.controllers", want, sizeof(want)) < 0)
-			return;
-		known = enable_list(path, want);
-		*end = '/';
-		end = strchr(end + 1, '/');
-		if (!end)
-			return;
-		*end = '\0';
+		if (s->v[i].v2 && !(n == 6 && str_starts(file, "cgroup")) &&
+		    !words_have(list->s, file, n))
+			str_addf(list, "%s%.*s", list->len ? " " : "", (int)n, file);
 	}
+}
+
+/* Whether the group d has all controllers of the list. */
+static bool has_list(const struct cgroup_dir *d, const char *list)
+{
+	char have[LIST_SIZE];
+
+	if (cgroup_dir_read(d, "cgroup.controllers", have, sizeof(have)) < 0)
+		return false;
+	for (const char *p = list; *p;) {
+		size_t n = strcspn(p, " ");
+
+		if (!words_have(have, p, n))
+			return false;
+		p += n + (p[n] == ' ');
+	}
+	return true;
 }
 
 /* Processes in the group itself; those of the root do not count. */
@@ -91,7 +97,7 @@ static bool has_processes(const char *path)
 	       cgroup_dir_read(&d, "cgroup.procs", buf, sizeof(buf)) > 0;
 }
 
-bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller)
+bool cgroup_v2_enable_list(const struct cgroup_dir *d, const char *controllers)
 {
 	autofree char *path = xstrdup(d->path);
 	char *end = path + d->mount_len;
@@ -99,10 +105,28 @@ bool cgroup_v2_enable_one(const struct cgroup_dir *d, const char *controller)
 
 	for (; end; end = strchr(end + 1, '/')) {
 		*end = '\0';
-		enabled = !has_processes(path) && enable_list(path, controller);
+		/* A group with processes would become the root of a tree of threads, in which no
+		 * container can be. */
+		enabled = !has_processes(path) && enable_list(path, controllers);
 		*end = '/';
 	}
 	return enabled;
+}
+
+void cgroup_v2_enable(const struct cgroup_dir *d, const struct cgroup_settings *s, bool all)
+{
+	autofree char *root = xstrndup(d->path, d->mount_len);
+	const struct cgroup_dir top = {.path = root, .fd = -1};
+	autostr list = {0};
+	char have[LIST_SIZE];
+
+	if (cgroup_dir_read(&top, all ? "cgroup.controllers" : "cgroup.subtree_control", have,
+	                    sizeof(have)) < 0)
+		return;
+	str_add(&list, have);
+	list_needed(&list, s);
+	if (*list.s && !has_list(d, list.s))
+		(void)cgroup_v2_enable_list(d, list.s); /* the settings tell what is missing */
 }
 
 void cgroup_v2_enable_below(const struct cgroup_dir *d)
