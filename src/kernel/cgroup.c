@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "kernel/cgroup_device.h"
 #include "kernel/cgroup_dir.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/cgroup_resources.h"
 #include "kernel/cgroup_systemd.h"
 #include "kernel/cgroup_systemd_property.h"
@@ -23,7 +24,8 @@
 #define A_DELEGATE "org.davit.cgroup.delegate"
 #define A_SYSTEMD  "org.systemd.property."
 
-const char *const cgroup_annotations[] = {A_DELEGATE, A_SYSTEMD, A_LEAF, A_SUBGROUP, NULL};
+const char *const cgroup_annotations[] = {A_DELEGATE, A_SYSTEMD, A_LEAF, CGROUP_NAMED_ANNOTATION,
+                                          A_SUBGROUP, NULL};
 
 static const char *annotation(const struct cgroup_request *r, const char *name)
 {

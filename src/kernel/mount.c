@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/mount_copyup.h"
 #include "kernel/mount_kind.h"
 #include "kernel/mount_target.h"
@@ -432,5 +433,7 @@ int mount_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct 
 		rc = disk_apply(m, p, r, tree, e);
 	else
 		rc = fs_apply(m, p, r, e);
+	if (rc < 0 && m->flags & MOUNT_NAMED_GROUP)
+		return fail_at(e, "/annotations/" CGROUP_NAMED_ANNOTATION);
 	return rc < 0 ? fail_at(e, "/mounts/%zu", m->index) : 0;
 }

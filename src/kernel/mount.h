@@ -31,7 +31,8 @@ enum {
 	MOUNT_SRC_NOFOLLOW = 1 << 8,  /* src-nofollow */
 	MOUNT_DEST_NOFOLLOW = 1 << 9, /* dest-nofollow */
 	MOUNT_IVERSION = 1 << 10,     /* only mount(2) can say it */
-	MOUNT_DEST_NEW = 1 << 11      /* nothing is there yet (never from an option) */
+	MOUNT_DEST_NEW = 1 << 11,     /* nothing is there yet (never from an option) */
+	MOUNT_NAMED_GROUP = 1 << 12   /* the group of cgroup_named.h (from an annotation) */
 };
 
 /* MOUNT_ATTR_* to set and to clear; clear is done first. */

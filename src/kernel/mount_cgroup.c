@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/mount.h"
 #include "kernel/mount_kind.h"
 #include "kernel/mount_target.h"
@@ -155,12 +156,28 @@ static int hierarchy_apply(const struct mount_plan *m, const struct rootfs_plan 
 	return rc < 0 ? fail_prefix(e, "cgroups on \"%s\"", m->dest) : 0;
 }
 
+/* An old systemd wants its hierarchy. Where the host has it, the container has a group there; else
+ * davit has made one, which is the root of a new mount in the container's cgroup namespace. */
+static int named_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
+                       struct err *e)
+{
+	static const struct cgroup_mount named = {.name = "systemd",
+	                                          .options = CGROUP_NAMED_OPTIONS ",xattr"};
+
+	for (size_t i = 0; i < p->n_cgroups; i++)
+		if (p->cgroups[i].options && !strcmp(p->cgroups[i].options, CGROUP_NAMED_OPTIONS))
+			return group_apply(m, p, &p->cgroups[i], m->dest, r, e);
+	return group_mount(m, p, &named, "cgroup", m->dest, r, e);
+}
+
 int cgroups_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
                   struct err *e)
 {
 	const struct tree_change ro = {.set = MOUNT_ATTR_RDONLY, .userns = -1};
 	autofd holder = -1;
 
+	if (m->flags & MOUNT_NAMED_GROUP)
+		return named_apply(m, p, r, e);
 	if (p->cgroup_mode == ROOTFS_CGROUP_V2)
 		return unified_apply(m, p, r, e);
 	holder = holder_apply(m, p, r, e);

@@ -16,6 +16,7 @@
 #include "base/path.h"
 #include "base/sys.h"
 #include "base/unapplied.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/dev.h"
 #include "kernel/mount_target.h"
 #include "kernel/mount_tree.h"
@@ -95,7 +96,7 @@ static int plan_linux(const struct oci_linux *l, struct rootfs_plan *out, struct
 static int plan_mounts(const struct oci_config *c, const struct mount_parse *parse, struct arena *a,
                        struct rootfs_plan *out, struct err *e)
 {
-	out->mounts = arena_array(a, c->n_mounts, sizeof(*out->mounts));
+	out->mounts = arena_array(a, c->n_mounts + 1, sizeof(*out->mounts));
 	out->n_mounts = c->n_mounts;
 	for (size_t i = 0; i < c->n_mounts; i++) {
 		struct mount_plan *m = &out->mounts[i];
@@ -105,6 +106,30 @@ static int plan_mounts(const struct oci_config *c, const struct mount_parse *par
 		    mount_dest_is(m->dest, "/dev"))
 			out->dev_skip = true;
 	}
+	return 0;
+}
+
+/* The group takes the place of what /mounts has there, with its flags, or comes after all else. */
+static int plan_named_group(const char *dest, struct rootfs_plan *out, struct err *e)
+{
+	struct mount_plan own = {.index = out->n_mounts, .dest = dest};
+	struct mount_plan *m = NULL;
+
+	if (*dest != '/' || strstr(dest, "/..")) {
+		fail(e, 0, "\"%s\" is no absolute path", dest);
+		return fail_at(e, "/annotations/" CGROUP_NAMED_ANNOTATION);
+	}
+	for (size_t i = 0; i < out->n_mounts; i++)
+		if (mount_dest_is(out->mounts[i].dest, dest))
+			m = &out->mounts[i];
+	own.attr.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	if (m)
+		own.attr = m->attr;
+	else
+		m = &out->mounts[out->n_mounts++];
+	own.type = own.source = "cgroup";
+	own.flags = MOUNT_NAMED_GROUP;
+	*m = own;
 	return 0;
 }
 
@@ -129,6 +154,8 @@ int rootfs_plan_make(const struct oci_config *c, const struct rootfs_request *q,
 	if (*out->path != '/')
 		out->path = arena_printf(a, "%s/%s", q->bundle, out->path);
 	TRY(plan_mounts(c, &parse, a, out, e));
+	if (q->named_group)
+		TRY(plan_named_group(q->named_group, out, e));
 	if (c->linux)
 		TRY(plan_linux(c->linux, out, e));
 	return q->own_ns & CLONE_NEWNS ? 0 : plan_no_ns(out, e);

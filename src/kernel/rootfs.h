@@ -61,6 +61,7 @@ struct rootfs_request {
 	int own_ns, new_ns; /* as in the plan */
 	bool no_pivot;
 	const char *label_option;      /* annotation run.oci.mount_context_type; NULL: "context" */
+	const char *named_group;       /* annotation run.oci.systemd.force_cgroup_v1, or NULL */
 	const struct idmaps *own_maps; /* of the new user namespace, or NULL */
 };
 

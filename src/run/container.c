@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "kernel/cgroup_named.h"
 #include "run/chan.h"
 #include "run/exit.h"
 #include "run/hooks.h"
@@ -130,6 +131,8 @@ int container_destroy(struct container *k, struct err *e)
 	left = REMOVE_WAIT_MS - (int)(clock_ms() - start);
 	if (cg.n)
 		TRY(cgroup_remove(&cg, left > REMOVE_LEAST ? left : REMOVE_LEAST, e));
+	if (k->rec && map_get(&k->rec->annotations, CGROUP_NAMED_ANNOTATION))
+		TRY(cgroup_named_remove(k->id, REMOVE_LEAST, e));
 	rdt = container_rdt(k->rec);
 	TRY(rdt_remove(&rdt, e));
 	if (k->rec)

@@ -61,6 +61,7 @@ struct ctx {
 	struct rootfs_plan rootfs_plan; /* the plan's, with the cgroup mounts filled in */
 	struct rootfs rootfs;
 	bool adopted;          /* init: it is root of the user namespace */
+	bool named_group;      /* the group of cgroup_named.h was made */
 	bool cwd_late;         /* init: the working directory is to be entered as the user */
 	const char *exec_path; /* init: what will be executed */
 	char **envp;

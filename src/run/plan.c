@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "base/unapplied.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/seccomp.h"
 #include "read.h"
 #include "run/notify.h"
@@ -230,6 +231,20 @@ static void plan_seccomp(struct plan *p)
 
 /* ---- cgroups */
 
+/* Without a cgroup namespace the container would see, and could change, all groups of the
+ * hierarchy, other containers' as well. */
+static int plan_named_group(struct plan *p, struct err *e)
+{
+	if (!map_get(&p->config->annotations, CGROUP_NAMED_ANNOTATION) ||
+	    cgroup_named_known(&p->host))
+		return 0;
+	p->named_group = true;
+	if (p->ns.new_flags & CLONE_NEWCGROUP)
+		return 0;
+	fail(e, 0, "a group of version 1 for systemd needs a new cgroup namespace");
+	return fail_at(e, "/annotations/" CGROUP_NAMED_ANNOTATION);
+}
+
 static int plan_cgroup(struct plan *p, const struct davit_context *c, struct arena *a,
                        struct err *e)
 {
@@ -260,13 +275,15 @@ static int plan_cgroup(struct plan *p, const struct davit_context *c, struct are
 		.owner_group = gid,
 	};
 	for (size_t i = 0; i < p->rootfs.n_mounts; i++)
-		if (strncmp(p->rootfs.mounts[i].type, "cgroup", 6) == 0)
+		if (strncmp(p->rootfs.mounts[i].type, "cgroup", 6) == 0 &&
+		    !(p->rootfs.mounts[i].flags & MOUNT_NAMED_GROUP))
 			p->cgroup_request.cgroup_rw =
 				!(p->rootfs.mounts[i].attr.set & MOUNT_ATTR_RDONLY);
 	(void)a;
 	TRY(cgroup_host_detect(&p->host, e));
 	if (p->rootless) /* its groups are beside the runtime's own */
 		TRY(cgroup_host_own(&p->host, e));
+	TRY(plan_named_group(p, e));
 	return cgroup_plan_make(&p->cgroup_request, &p->host, &p->cgroup, e);
 }
 
@@ -375,6 +392,7 @@ static int plan_rootfs(struct plan *p, struct arena *a, struct err *e)
 		.new_ns = p->ns.new_flags,
 		.no_pivot = p->create->no_pivot,
 		.label_option = map_get(&p->config->annotations, "run.oci.mount_context_type"),
+		.named_group = map_get(&p->config->annotations, CGROUP_NAMED_ANNOTATION),
 		.own_maps = p->maps.uid.n ? &p->maps : NULL,
 	};
 

@@ -62,6 +62,7 @@ struct plan {
 	struct cgroup_host host;
 	struct cgroup_request cgroup_request;
 	struct cgroup_plan cgroup;
+	bool named_group; /* a group of cgroup_named.h is made */
 	struct rdt_plan rdt;
 	struct process_plan process;
 	const struct oci_seccomp *seccomp;

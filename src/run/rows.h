@@ -19,6 +19,8 @@ int row_start_listen(struct ctx *c, struct err *e);
 int row_idmap_write(struct ctx *c, struct err *e);
 int row_state_init(struct ctx *c, struct err *e);
 int row_oom_score(struct ctx *c, struct err *e);
+int row_cgroup_named(struct ctx *c, struct err *e);
+void undo_cgroup_named(struct ctx *c);
 int row_cgroup_enter(struct ctx *c, struct err *e);
 int row_cgroup_delegate(struct ctx *c, struct err *e);
 int row_rdt(struct ctx *c, struct err *e);

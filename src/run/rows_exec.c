@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "kernel/cgroup_named.h"
 #include "run/container.h"
 #include "run/rows.h"
 
@@ -32,6 +33,14 @@ int row_exec_prepare(struct ctx *c, struct err *e)
 	return 0;
 }
 
+static int exec_named_group(const struct container *k, pid_t pid, struct err *e)
+{
+	if (!k->rec || !map_get(&k->rec->annotations, CGROUP_NAMED_ANNOTATION) ||
+	    !cgroup_named_holds(k->id, k->init.pid))
+		return 0;
+	return cgroup_named_enter(k->id, pid, e);
+}
+
 int row_exec_cgroup(struct ctx *c, struct err *e)
 {
 	const struct davit_exec_args *r = c->plan->exec;
@@ -39,6 +48,7 @@ int row_exec_cgroup(struct ctx *c, struct err *e)
 	struct rdt rdt = container_rdt(c->container->rec);
 
 	TRY(rdt_enter(&rdt, c->init.pid, e));
+	TRY(exec_named_group(c->container, c->init.pid, e));
 	if (c->cgroup.n == 0)
 		return 0;
 	if (r->n_cgroup <= 1 && c->entered && c->cgroup.mode == CGROUP_MODE_V2)

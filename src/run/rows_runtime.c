@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/unapplied.h"
+#include "kernel/cgroup_named.h"
 #include "kernel/net.h"
 #include "run/chan.h"
 #include "run/claim.h"
@@ -194,6 +195,28 @@ void undo_cgroup(struct ctx *c)
 		return;
 	(void)cgroup_kill(&c->cgroup, SIGKILL, &e); /* a group that was not made yet has nobody */
 	if (cgroup_remove(&c->cgroup, CGROUP_REMOVE_MS, &e) < 0)
+		log_warn("%s, ignoring", e.msg);
+}
+
+int row_cgroup_named(struct ctx *c, struct err *e)
+{
+	const struct plan *p = c->plan;
+	uint32_t uid = 0, gid = 0;
+
+	if (p->maps.uid.n &&
+	    (!idmap_to_host(&p->maps.uid, 0, &uid) || !idmap_to_host(&p->maps.gid, 0, &gid)))
+		uid = gid = 0; /* nobody is root inside */
+	TRY(cgroup_named_make(p->id, uid, gid, e));
+	c->named_group = true;
+	return cgroup_named_enter(p->id, c->init.pid, e);
+}
+
+void undo_cgroup_named(struct ctx *c)
+{
+	struct err e = {0};
+
+	spawn_undo(c);
+	if (c->named_group && cgroup_named_remove(c->plan->id, CGROUP_REMOVE_MS, &e) < 0)
 		log_warn("%s, ignoring", e.msg);
 }
 

@@ -94,6 +94,11 @@ static bool cgroup_delegates(const struct plan *p)
 	return cgroup_delegate_wanted(&p->cgroup);
 }
 
+static bool named_group(const struct plan *p)
+{
+	return p->named_group;
+}
+
 static bool has_process(const struct plan *p)
 {
 	return p->process.process != NULL;
@@ -197,6 +202,7 @@ const struct step create_steps[] = {
 	{"rdt",                    RUNTIME,   NULL,                   has_rdt,                row_rdt,                    undo_rdt},
 	{"oom-score",              RUNTIME,   NULL,                   has_oom_score,          row_oom_score,              NULL},
 	{"net-move",               RUNTIME,   NULL,                   moves_net,              row_net_move,               undo_net_move},
+	{"cgroup-named",           RUNTIME,   NULL,                   named_group,            row_cgroup_named,           undo_cgroup_named},
 	{"cgroup-enter",           RUNTIME,   NULL,                   NULL,                   row_cgroup_enter,           undo_cgroup},
 	{"keyring",                INIT_HOST, NULL,                   new_keyring,            row_keyring,                NULL},
 	{"net-up",                 INIT_HOST, NULL,                   new_net,                row_net_up,                 NULL},

@@ -213,7 +213,7 @@ def memory_policy():
 def unsafe():
     words = features()["potentiallyUnsafeConfigAnnotations"]
     for name in ("run.oci.hooks.stderr", "run.oci.seccomp.receiver", "org.systemd.property.MemoryMax",
-                 "run.oci.keep_original_groups", "run.oci.mount_context_type"):
+                 "run.oci.keep_original_groups", "run.oci.mount_context_type", "run.oci.systemd.force_cgroup_v1"):
         assert any(name == w or w.endswith(".") and name.startswith(w) for w in words), (name, words)
 
 
