@@ -219,6 +219,38 @@ def kill_record():
             assert x["cpuTime"] > 0 and x.get("signal", 9) == 9, x
 
 
+@test("events: numbers of the scope, and the OOM kill that ends it", limit=150)
+def events():
+    limits = {"memory": {"limit": 16 * MB, "swap": 16 * MB}, "pids": {"limit": 30}}
+    with Bundle() as b:
+        b.save(merge({"linux": {"resources": limits}}, command_args("hog", "64")))
+        b.create(glob=SYSTEMD)
+        name, path = b.unit(), b.group()
+        process = b.spawn("--interval", "60s", verb="events")
+        with process:
+            data = json.loads(process.stdout.readline())["data"]
+            assert data["memory"]["usage"]["limit"] == 16 * MB, data["memory"]["usage"]
+            assert data["pids"]["limit"] == 30, data["pids"]
+            b.start()
+            gone(path, name)
+            out, err = process.communicate(timeout=30 * FACTOR)
+        assert process.returncode == 0, err
+        assert {"type": "oom", "id": b.id} in list(map(json.loads, out.splitlines())), out
+        assert b.state()["exit"]["oomKilled"] is True, b.state()
+
+
+@test("ps lists the processes of the scope, with options, and as JSON", needs_root=False)
+def ps():
+    with container() as (b, _, path):
+        b.exec("sleep", "60", flags=["--detach", "--pid-file", b.dir + "/pid"], check=True)
+        pids = sorted([b.pid(), int(read(b.dir + "/pid"))])
+        assert sorted(run_davit("ps", "--format", "json", b.id, check=True).json) == pids
+        assert sorted(map(int, read(path + "/cgroup.procs").split())) == pids
+        for options in ([], ["-o", "pid,args"]):
+            lines = run_davit("ps", b.id, *options, check=True).out.splitlines()
+            assert "PID" in lines[0].split() and len(lines) == 3, lines
+
+
 @test("exec joins the scope", needs_root=False)
 def exec_joins():
     with container() as (b, _, path):
