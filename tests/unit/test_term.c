@@ -143,6 +143,8 @@ static int relay_main(const char *script)
 	if (pid == 0) {
 		sigemptyset(&all);
 		sigprocmask(SIG_SETMASK, &all, NULL);
+		/* ignored in what a shell runs in the background; sh could not trap it then */
+		signal(SIGINT, SIG_DFL);
 		if (setsid() < 0 || term_adopt(t.pty, &err) < 0)
 			_exit(98);
 		execl("/bin/sh", "sh", "-c", script, (char *)NULL);
