@@ -253,6 +253,23 @@ def one_round():
         assert [m for to, m in stub.calls if to == SYSTEMD_NAME].count("StartTransientUnit") == 1, stub.calls
 
 
+@test("delete with a bus that never answers ends within five seconds, and nothing is frozen")
+def delete_silent():
+    need_systemd()
+    with Scope() as b:
+        b.go()
+        run_davit("pause", b.id, check=True)
+        pid = b.pid()
+        with bus("silent") as stub:
+            r = run_davit("delete", "--force", b.id, env=stub.env)
+        assert r.seconds < 6 * FACTOR, r
+        assert r.rc == 0 or "system bus" in r.err, r
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), "init has ended")
+        if r.rc != 0:
+            b.delete("--force")
+        eventually(lambda: not loaded(b.unit), "the scope is gone")
+
+
 @test("no bus at all is an error that says so")
 def no_bus():
     need_helper()
