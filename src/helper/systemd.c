@@ -8,8 +8,9 @@
  *	OPERATION BUS MILLISECONDS UNIT {TYPE NAME VALUE}
  *
  * OPERATION is start, set or stop; BUS is system or user. TYPE is a D-Bus type: s, b, t, u, i; "as"
- * with a newline between the strings; "au" and "ay" with a blank between the numbers; "a(ss)" with
- *a newline between the pairs and a blank within.
+ * with a newline between the strings; "au" and "ay" with a blank between the numbers; "a(ss)"
+ * and "a(st)" with a newline between the pairs and a blank within. "?" before the type: a systemd
+ * that refuses the request is asked again without the property.
  *
  * Standard output: "ok\n", or "error\nNAME\nTEXT\n" where NAME is that of the D-Bus error. */
 #include <errno.h>
@@ -32,6 +33,7 @@ struct request {
 	char *operation, *bus, *unit;
 	uint64_t deadline; /* CLOCK_MONOTONIC, microseconds */
 	char *properties, *end;
+	bool optional, without_optional;
 };
 
 struct wait {
@@ -115,9 +117,9 @@ static int append_strings(sd_bus_message *m, char *value)
 	return rc < 0 ? rc : sd_bus_message_close_container(m);
 }
 
-static int append_pairs(sd_bus_message *m, char *value)
+static int append_pairs(sd_bus_message *m, const char *type, char *value)
 {
-	int rc = sd_bus_message_open_container(m, 'a', "(ss)");
+	int rc = sd_bus_message_open_container(m, 'a', type);
 
 	for (char *save, *s = strtok_r(value, "\n", &save); rc >= 0 && s;
 	     s = strtok_r(NULL, "\n", &save)) {
@@ -126,7 +128,9 @@ static int append_pairs(sd_bus_message *m, char *value)
 		if (!blank)
 			return -EINVAL;
 		*blank = '\0';
-		rc = sd_bus_message_append(m, "(ss)", s, blank + 1);
+		rc = type[2] == 's' ? sd_bus_message_append(m, type, s, blank + 1)
+		                    : sd_bus_message_append(
+					      m, type, s, (uint64_t)strtoull(blank + 1, NULL, 10));
 	}
 	return rc < 0 ? rc : sd_bus_message_close_container(m);
 }
@@ -156,8 +160,8 @@ static int append_value(sd_bus_message *m, const char *type, char *value)
 
 	if (!strcmp(type, "as"))
 		return append_strings(m, value);
-	if (!strcmp(type, "a(ss)"))
-		return append_pairs(m, value);
+	if (!strcmp(type, "a(ss)") || !strcmp(type, "a(st)"))
+		return append_pairs(m, type + 1, value);
 	if (!strcmp(type, "au") || !strcmp(type, "ay"))
 		return append_numbers(m, type[1], value);
 	if (strlen(type) != 1)
@@ -194,15 +198,22 @@ static int append_property(sd_bus_message *m, char *type, char *name, char *valu
 }
 
 /* The words stay as they are: a request may have to be sent twice. */
-static int append_properties(sd_bus_message *m, const struct request *r)
+static int append_properties(sd_bus_message *m, struct request *r)
 {
 	int rc = sd_bus_message_open_container(m, 'a', "(sv)");
 
 	for (char *p = r->properties; rc >= 0 && p < r->end;) {
 		char *type = word_next(&p, r->end), *name = word_next(&p, r->end);
 		char *value = word_next(&p, r->end);
-		char *copy = value ? strdup(value) : NULL;
+		char *copy = NULL;
 
+		if (value && type[0] == '?') {
+			type++;
+			r->optional = true;
+			if (r->without_optional)
+				continue;
+		}
+		copy = value ? strdup(value) : NULL;
 		rc = copy ? append_property(m, type, name, copy) : -EINVAL;
 		free(copy);
 	}
@@ -299,7 +310,7 @@ static int reset_failed(sd_bus *bus, const struct request *r)
 	return rc;
 }
 
-static int start(sd_bus *bus, const struct request *r, struct wait *w)
+static int start(sd_bus *bus, struct request *r, struct wait *w)
 {
 	sd_bus_message *m = NULL;
 	int rc = method_new(bus, &m, "StartTransientUnit");
@@ -316,7 +327,7 @@ static int start(sd_bus *bus, const struct request *r, struct wait *w)
 	return rc;
 }
 
-static int set(sd_bus *bus, const struct request *r, struct wait *w)
+static int set(sd_bus *bus, struct request *r, struct wait *w)
 {
 	sd_bus_message *m = NULL;
 	int rc = method_new(bus, &m, "SetUnitProperties");
@@ -349,24 +360,42 @@ static bool error_is(const struct wait *w, const char *name)
 	return w->error.name && !strcmp(w->error.name, name);
 }
 
-static int act(sd_bus *bus, const struct request *r, struct wait *w)
+/* Whether it refused a property; it has changed nothing then. */
+static bool is_refused(const struct wait *w)
 {
+	return error_is(w, "org.freedesktop.DBus.Error.InvalidArgs") ||
+	       error_is(w, "org.freedesktop.DBus.Error.PropertyReadOnly");
+}
+
+static int act_stop(sd_bus *bus, const struct request *r, struct wait *w)
+{
+	int rc = stop(bus, r, w);
+
+	if (rc >= 0 && error_is(w, "org.freedesktop.systemd1.NoSuchUnit")) {
+		wait_clear(w);
+		w->replied = true;
+		return 0;
+	}
+	return rc < 0 ? rc : reset_failed(bus, r);
+}
+
+static int act(sd_bus *bus, struct request *r, struct wait *w)
+{
+	int (*send)(sd_bus *, struct request *, struct wait *) = start;
 	int rc;
 
+	if (!strcmp(r->operation, "stop"))
+		return act_stop(bus, r, w);
 	if (!strcmp(r->operation, "set"))
-		return set(bus, r, w);
-	if (!strcmp(r->operation, "stop")) {
-		rc = stop(bus, r, w);
-		if (rc >= 0 && error_is(w, "org.freedesktop.systemd1.NoSuchUnit")) {
-			wait_clear(w);
-			w->replied = true;
-			return 0;
-		}
-		return rc < 0 ? rc : reset_failed(bus, r);
+		send = set;
+	rc = send(bus, r, w);
+	if (rc >= 0 && r->optional && is_refused(w)) {
+		wait_clear(w);
+		r->without_optional = true;
+		rc = send(bus, r, w);
 	}
-	rc = start(bus, r, w);
 	/* A unit of the same name that failed is still known to systemd. */
-	if (rc >= 0 && error_is(w, "org.freedesktop.systemd1.UnitExists")) {
+	if (rc >= 0 && send == start && error_is(w, "org.freedesktop.systemd1.UnitExists")) {
 		wait_clear(w);
 		rc = reset_failed(bus, r);
 		if (rc >= 0)

@@ -68,7 +68,6 @@ void cgroup_undo_run(struct cgroup_undo *u)
 	if (failed)
 		log_warn("not every old value of cgroup \"%s\" could be put back",
 		         u->n ? u->v[0].dir->path : "");
-	cgroup_undo_free(u);
 }
 
 /* The old line for the key that value starts with; what resets it if there is none. The caller
@@ -424,7 +423,7 @@ static int update_rules(struct cgroup *cg, const struct oci_resources *r,
 
 static int update_write(struct cgroup *cg, const struct oci_resources *r,
                         const struct cgroup_settings *s, const struct cgroup_device_rules *rules,
-                        struct cgroup_undo *undo, struct err *e)
+                        struct cgroup_undo *undo, bool *told, struct err *e)
 {
 	const struct cgroup_dir *v2 = cgroup_dir_v2(cg);
 
@@ -433,7 +432,8 @@ static int update_write(struct cgroup *cg, const struct oci_resources *r,
 	TRY(cgroup_settings_write(cg, s, undo, e));
 	if (cg->manager == CGROUP_MANAGER_SYSTEMD) {
 		TRY(cgroup_systemd_update(cg, r, e));
-		/* systemd rounds, and forgets a period without a quota: what differs now */
+		*told = true;
+		/* systemd rounds: what differs now */
 		TRY(cgroup_settings_write(cg, s, undo, e));
 	}
 	return r->n_devices ? cgroup_device_apply(cg, rules, true, e) : 0;
@@ -444,13 +444,18 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *
 	struct cgroup_device_rules rules = {0};
 	struct cgroup_settings s = {0};
 	struct cgroup_undo undo = {0};
+	bool told = false;
 	int rc = -1;
 
 	/* Whatever can be wrong with the request is found before the first write. */
 	if (update_settings(cg, r, &s, e) == 0 && update_rules(cg, r, &rules, e) == 0)
-		rc = update_write(cg, r, &s, &rules, &undo, e);
+		rc = update_write(cg, r, &s, &rules, &undo, &told, e);
 	if (rc < 0)
 		cgroup_undo_run(&undo);
+	if (rc < 0 && told) {
+		cgroup_systemd_restore(cg, &undo);
+		cgroup_undo_run(&undo); /* systemd rounds */
+	}
 	cgroup_undo_free(&undo);
 	cgroup_device_rules_free(&rules);
 	cgroup_settings_free(&s);

@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "kernel/cgroup_make.h"
+#include "kernel/cgroup_resources.h"
 #include "kernel/cgroup_systemd_property.h"
 #include "ocispec.h"
 
@@ -351,6 +352,34 @@ static void quota_read(struct cgroup *cg, int64_t *quota, uint64_t *period)
 		*period = value;
 }
 
+/* Puts quota and period back to what they were before systemd wrote them: it rounds the one, and
+ * forgets the other when there is no quota. */
+static int quota_write(struct cgroup *cg, int64_t quota, uint64_t period, struct err *e)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "cpu");
+	char text[64];
+
+	if (!d || !period)
+		return 0;
+	if (!d->v2) {
+		(void)snprintf(text, sizeof(text), "%" PRIu64, period);
+		if (cgroup_dir_write(d, "cpu.cfs_period_us", text) < 0)
+			return fail(e, errno, "write \"%s\" to \"%s/cpu.cfs_period_us\"", text,
+			            d->path);
+		(void)snprintf(text, sizeof(text), "%" PRId64, quota);
+		if (cgroup_dir_write(d, "cpu.cfs_quota_us", text) == 0)
+			return 0;
+		return fail(e, errno, "write \"%s\" to \"%s/cpu.cfs_quota_us\"", text, d->path);
+	}
+	if (quota < 0)
+		(void)snprintf(text, sizeof(text), "max %" PRIu64, period);
+	else
+		(void)snprintf(text, sizeof(text), "%" PRId64 " %" PRIu64, quota, period);
+	if (cgroup_dir_write(d, "cpu.max", text) == 0)
+		return 0;
+	return fail(e, errno, "write \"%s\" to \"%s/cpu.max\"", text, d->path);
+}
+
 int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
 {
 	struct cgroup_device_rules rules = {0};
@@ -369,7 +398,31 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, stru
 	}
 	if (rc < 0 || !properties.len)
 		return rc;
-	return request_send("set", "change", cg->unit, cg->rootless, &properties, e);
+	TRY(request_send("set", "change", cg->unit, cg->rootless, &properties, e));
+	return quota_write(cg, quota, period, e);
+}
+
+void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old)
+{
+	struct oci_resources_cpu cpu = {0};
+	struct oci_resources r = {0};
+	autostr properties = {0};
+	struct err e = {0};
+	uint64_t period = 0;
+	int64_t quota = 0;
+
+	for (size_t i = old->n; i-- > 0;) { /* the first row of a file is its oldest value */
+		if (str_starts(old->v[i].file, "cpu.max") || str_starts(old->v[i].file, "cpu.cfs_"))
+			r.cpu = &cpu;
+		else
+			systemd_file_add(&properties, old->v[i].file, old->v[i].old);
+	}
+	if (r.cpu) /* of two files of version 1, so from the kernel, which has the old ones again */
+		quota_read(cg, &quota, &period);
+	systemd_resources_add(&properties, &r, cg->mode == CGROUP_MODE_V2, quota, period);
+	if (properties.len &&
+	    request_send("set", "change back", cg->unit, cg->rootless, &properties, &e) < 0)
+		log_warn("%s", e.msg);
 }
 
 /* A scope goes by itself when its last process has ended: then the bus need not be asked. */

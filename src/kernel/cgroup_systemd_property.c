@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -86,19 +87,13 @@ static void mask_add(struct str *out, const char *name, const char *list)
 	autostr mask = {0};
 
 	if (list && list[0] && systemd_mask(list, &mask))
-		systemd_property_add(out, "ay", name, "%s", mask.s);
+		systemd_property_add(out, "?ay", name, "%s", mask.s);
 }
 
-static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2, int64_t quota,
-                    uint64_t period)
+static void quota_add(struct str *out, int64_t quota, uint64_t period)
 {
-	if (!c)
-		return;
-	if (c->shares)
-		u64_add(out, v2 ? "CPUWeight" : "CPUShares",
-		        v2 ? cgroup_cpu_weight(c->shares) : c->shares);
 	if (period)
-		u64_add(out, "CPUQuotaPeriodUSec", period);
+		systemd_property_add(out, "?t", "CPUQuotaPeriodUSec", "%" PRIu64, period);
 	if (quota < 0) {
 		u64_add(out, "CPUQuotaPerSecUSec", UINT64_MAX);
 	} else if (quota > 0) {
@@ -108,34 +103,97 @@ static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2,
 		 */
 		u64_add(out, "CPUQuotaPerSecUSec", (each + 9999) / 10000 * 10000);
 	}
+}
+
+static void cpu_add(struct str *out, const struct oci_resources_cpu *c, bool v2, int64_t quota,
+                    uint64_t period)
+{
+	if (!c)
+		return;
+	/* Weight 0 is systemd's word for idle since 252; another ends it at a daemon-reload. */
+	if (v2 && c->idle > 0)
+		systemd_property_add(out, "?t", "CPUWeight", "0");
+	else if (c->shares)
+		u64_add(out, v2 ? "CPUWeight" : "CPUShares",
+		        v2 ? cgroup_cpu_weight(c->shares) : c->shares);
+	quota_add(out, quota, period);
 	if (!v2)
 		return;
 	mask_add(out, "AllowedCPUs", c->cpus);
 	mask_add(out, "AllowedMemoryNodes", c->mems);
 }
 
-static void unified_add(struct str *out, const struct oci_map *m)
+static const struct file_row {
+	const char *file, *name;
+	enum file_kind {
+		KIND_NUMBER, /* or "max" */
+		KIND_WEIGHT, /* 1 to 10000 */
+		KIND_IDLE,   /* 1 is weight 0 */
+		KIND_LIST,
+		KIND_QUOTA,
+	} kind;
+} file_rows[] = {
+	{"cpu.idle",              "CPUWeight",          KIND_IDLE  },
+	{"cpu.max",               "CPUQuotaPerSecUSec", KIND_QUOTA },
+	{"cpu.shares",            "CPUShares",          KIND_NUMBER},
+	{"blkio.weight",          "BlockIOWeight",      KIND_WEIGHT},
+	{"blkio.bfq.weight",      "BlockIOWeight",      KIND_WEIGHT},
+	{"memory.limit_in_bytes", "MemoryLimit",        KIND_NUMBER},
+	{"cpu.weight",            "CPUWeight",          KIND_WEIGHT},
+	{"cpuset.cpus",           "AllowedCPUs",        KIND_LIST  },
+	{"cpuset.mems",           "AllowedMemoryNodes", KIND_LIST  },
+	{"io.weight",             "IOWeight",           KIND_WEIGHT},
+	{"memory.high",           "MemoryHigh",         KIND_NUMBER},
+	{"memory.low",            "MemoryLow",          KIND_NUMBER},
+	{"memory.max",            "MemoryMax",          KIND_NUMBER},
+	{"memory.min",            "MemoryMin",          KIND_NUMBER},
+	{"memory.swap.max",       "MemorySwapMax",      KIND_NUMBER},
+	{"pids.max",              "TasksMax",           KIND_NUMBER},
+};
+
+/* "QUOTA [PERIOD]" or "max [PERIOD]". */
+static void file_quota_add(struct str *out, const char *value)
 {
-	static const struct {
-		const char *file, *name;
-	} table[] = {
-		{"cpu.weight",      "CPUWeight"    },
-                {"memory.high",     "MemoryHigh"   },
-		{"memory.low",      "MemoryLow"    },
-                {"memory.max",      "MemoryMax"    },
-		{"memory.min",      "MemoryMin"    },
-                {"memory.swap.max", "MemorySwapMax"},
-		{"pids.max",        "TasksMax"     },
-	};
+	const char *blank = strchr(value, ' ');
+	int64_t quota = str_starts(value, "max") ? -1 : strtoll(value, NULL, 10);
 
-	for (size_t i = 0; i < m->n; i++)
-		for (size_t j = 0; j < COUNT(table); j++) {
-			uint64_t value = UINT64_MAX;
+	quota_add(out, quota, blank ? strtoull(blank + 1, NULL, 10) : 0);
+}
 
-			if (str_eq(m->keys[i], table[j].file) &&
-			    (str_eq(m->values[i], "max") || str_to_u64(m->values[i], &value) == 0))
-				u64_add(out, table[j].name, value);
-		}
+static void file_value_add(struct str *out, const struct file_row *k, const char *text)
+{
+	uint64_t value = UINT64_MAX;
+	bool number = str_eq(text, "max") || str_to_u64(text, &value) == 0;
+
+	switch (k->kind) {
+	case KIND_NUMBER:
+		if (number) /* systemd has no 0 here; the kernel's file gets it */
+			u64_add(out, k->name, value || !str_eq(k->name, "TasksMax") ? value : 1);
+		break;
+	case KIND_WEIGHT:
+		text += str_starts(text, "default ") ? strlen("default ") : 0;
+		if (str_to_u64(text, &value) == 0 && value >= 1 && value <= 10000)
+			u64_add(out, k->name, value);
+		break;
+	case KIND_IDLE:
+		if (str_eq(text, "1"))
+			systemd_property_add(out, "?t", k->name, "0");
+		break;
+	case KIND_LIST:
+		mask_add(out, k->name, text);
+		break;
+	case KIND_QUOTA:
+		file_quota_add(out, text);
+		break;
+	}
+}
+
+void systemd_file_add(struct str *out, const char *file, const char *value)
+{
+	for (size_t i = 0; i < COUNT(file_rows); i++)
+		if (str_eq(file, file_rows[i].file))
+			file_value_add(out, &file_rows[i], value);
+	systemd_io_file_add(out, file, value);
 }
 
 void systemd_resources_add(struct str *out, const struct oci_resources *r, bool v2, int64_t quota,
@@ -145,16 +203,14 @@ void systemd_resources_add(struct str *out, const struct oci_resources *r, bool 
 		return;
 	memory_add(out, r->memory, v2);
 	cpu_add(out, r->cpu, v2, quota, period);
-	if (r->block_io && r->block_io->weight)
-		u64_add(out, v2 ? "IOWeight" : "BlockIOWeight",
-		        v2 ? cgroup_io_weight(r->block_io->weight) : r->block_io->weight);
+	systemd_io_add(out, r->block_io, v2, access("/sys/module/bfq", F_OK) == 0);
 	/* systemd has no 0 here; the kernel's file gets it */
 	if (r->pids && r->pids->has_limit)
 		u64_add(out, "TasksMax",
 		        r->pids->limit < 0 ? UINT64_MAX
 		                           : (uint64_t)(r->pids->limit ? r->pids->limit : 1));
-	if (v2)
-		unified_add(out, &r->unified);
+	for (size_t i = 0; v2 && i < r->unified.n; i++)
+		systemd_file_add(out, r->unified.keys[i], r->unified.values[i]);
 }
 
 /* ---- devices */

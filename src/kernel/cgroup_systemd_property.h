@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What systemd is told about a container's unit, so that it knows the same limits as the kernel and
- * puts them back after a daemon-reload. Pure text; private to cgroup_systemd*.c. */
+ * puts them back after a daemon-reload. Text only; private to cgroup_systemd*.c. */
 #pragma once
 
 #include "base/str.h"
@@ -9,15 +9,26 @@
 
 struct err;
 struct oci_map;
+struct oci_resources_block_io;
 struct oci_resources;
 
-/* Appends "TYPE\0NAME\0VALUE\0" as src/helper/systemd.c reads it. */
+/* Appends "TYPE\0NAME\0VALUE\0" as src/helper/systemd.c reads it. A type that begins with "?": an
+ * old systemd may not know the property, and the kernel's file is enough then. */
 void systemd_property_add(struct str *out, const char *type, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 /* Resources. quota and period are those that hold after an update; 0: not given. */
 void systemd_resources_add(struct str *out, const struct oci_resources *r, bool v2, int64_t quota,
                            uint64_t period);
+
+/* The property of one file, if it has one; of a file with a line for each device, all lines. */
+void systemd_file_add(struct str *out, const char *file, const char *value);
+
+/* blockIO, in cgroup_systemd_io.c. bfq: weights are those of the scheduler bfq, for which systemd
+ * makes one of 1 to 1000 of its own 1 to 10000; else io.weight gets them as they are. */
+void systemd_io_add(struct str *out, const struct oci_resources_block_io *b, bool v2, bool bfq);
+void systemd_io_file_add(struct str *out, const char *file, const char *value);
+uint64_t systemd_io_weight(uint64_t weight, bool bfq);
 
 /* DevicePolicy and DeviceAllow. classes is the text of /proc/devices. What systemd has no words for
  * is allowed there: the rules themselves are applied to the group as well. */

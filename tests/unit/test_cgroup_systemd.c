@@ -41,16 +41,86 @@ static void test_resources(void)
 	               "t|MemoryMax|100|t|MemoryLow|50|t|MemorySwapMax|50|");
 	resources_give("{\"memory\":{\"limit\":100,\"swap\":150}}", false, "t|MemoryLimit|100|");
 	resources_give("{\"cpu\":{\"shares\":1024,\"quota\":5000,\"period\":10000}}", true,
-	               "t|CPUWeight|100|t|CPUQuotaPeriodUSec|10000|t|CPUQuotaPerSecUSec|500000|");
+	               "t|CPUWeight|100|?t|CPUQuotaPeriodUSec|10000|t|CPUQuotaPerSecUSec|500000|");
 	resources_give("{\"cpu\":{\"shares\":1024,\"quota\":-1}}", false,
 	               "t|CPUShares|1024|t|CPUQuotaPerSecUSec|18446744073709551615|");
 	resources_give("{\"cpu\":{\"quota\":12345}}", true, "t|CPUQuotaPerSecUSec|130000|");
-	resources_give("{\"cpu\":{\"cpus\":\"0-3,16\"}}", true, "ay|AllowedCPUs|15 0 1|");
-	resources_give("{\"pids\":{\"limit\":0},\"blockIO\":{\"weight\":10}}", true,
-	               "t|IOWeight|1|t|TasksMax|1|");
+	resources_give("{\"cpu\":{\"cpus\":\"0-3,16\"}}", true, "?ay|AllowedCPUs|15 0 1|");
+	resources_give("{\"pids\":{\"limit\":0}}", true, "t|TasksMax|1|");
+	resources_give("{\"cpu\":{\"idle\":1}}", true, "?t|CPUWeight|0|");
 	resources_give("{\"pids\":{\"limit\":-1}}", true, "t|TasksMax|18446744073709551615|");
 	resources_give("{\"unified\":{\"memory.high\":\"7\",\"memory.max\":\"max\",\"x.y\":\"1\"}}",
 	               true, "t|MemoryHigh|7|t|MemoryMax|18446744073709551615|");
+}
+
+static void file_gives(const char *file, const char *value, const char *want)
+{
+	struct str s = {0};
+	autofree char *got = NULL;
+
+	systemd_file_add(&s, file, value);
+	got = shown(&s);
+	is_str(got, want);
+}
+
+static void test_files(void)
+{
+	file_gives("cpu.max", "5000 10000",
+	           "?t|CPUQuotaPeriodUSec|10000|t|CPUQuotaPerSecUSec|500000|");
+	file_gives("cpu.max", "max 20000",
+	           "?t|CPUQuotaPeriodUSec|20000|t|CPUQuotaPerSecUSec|18446744073709551615|");
+	file_gives("cpu.max", "50000", "t|CPUQuotaPerSecUSec|500000|");
+	file_gives("cpu.idle", "1", "?t|CPUWeight|0|");
+	file_gives("cpu.idle", "0", "");
+	file_gives("cpuset.cpus", "0,2", "?ay|AllowedCPUs|5|");
+	file_gives("io.weight", "default 70", "t|IOWeight|70|");
+	file_gives("io.weight", "999:9 70", "");
+	file_gives("pids.max", "0", "t|TasksMax|1|");
+	file_gives("memory.limit_in_bytes", "7", "t|MemoryLimit|7|");
+	file_gives("io.max", "999:1 rbps=5 wiops=max\n999:2 rbps=max",
+	           "?a(st)|IOReadBandwidthMax|/dev/block/999:1 5\n"
+	           "/dev/block/999:2 18446744073709551615|"
+	           "?a(st)|IOWriteIOPSMax|/dev/block/999:1 18446744073709551615|");
+	file_gives("blkio.throttle.read_bps_device", "999:1 5", "");
+	file_gives("memory.swap.max", "0", "t|MemorySwapMax|0|");
+}
+
+static void io_gives(const char *json, bool v2, bool bfq, const char *want)
+{
+	struct arena a = {0};
+	struct oci_error oe;
+	struct oci_resources r;
+	struct str s = {0};
+	autofree char *got = NULL;
+
+	if (!ok(oci_read(&ocispec_schema, OCI_RESOURCES, json, strlen(json), &a, &r, &oe) == 0))
+		return;
+	systemd_io_add(&s, r.block_io, v2, bfq);
+	got = shown(&s);
+	is_str(got, want);
+	arena_free(&a);
+}
+
+/* A device that is not there keeps its numbers; a real one is shown by the tests in machines. */
+static void test_io(void)
+{
+	static const char all[] =
+		"{\"blockIO\":{\"weight\":200,\"weightDevice\":[{\"major\":999,\"minor\":1,"
+		"\"weight\":10},{\"major\":999,\"minor\":2,\"leafWeight\":10}],"
+		"\"throttleReadBpsDevice\":[{\"major\":999,\"minor\":1,\"rate\":5},"
+		"{\"major\":999,\"minor\":2,\"rate\":0}],"
+		"\"throttleWriteIOPSDevice\":[{\"major\":999,\"minor\":1,\"rate\":6}]}}";
+
+	io_gives(all, true, false,
+	         "t|IOWeight|1920|?a(st)|IODeviceWeight|/dev/block/999:1 1|"
+	         "?a(st)|IOReadBandwidthMax|/dev/block/999:1 5\n"
+	         "/dev/block/999:2 18446744073709551615|"
+	         "?a(st)|IOWriteIOPSMax|/dev/block/999:1 6|");
+	io_gives(all, false, true,
+	         "t|BlockIOWeight|200|?a(st)|BlockIODeviceWeight|/dev/block/999:1 10|");
+	io_gives("{\"blockIO\":{\"weight\":200}}", true, true, "t|IOWeight|1200|");
+	is_int(systemd_io_weight(1000, true), 10000);
+	is_int(systemd_io_weight(10, true), 10);
 }
 
 static void test_mask(void)
@@ -155,6 +225,8 @@ static void test_annotations_refused(void)
 int main(void)
 {
 	RUN(test_resources);
+	RUN(test_files);
+	RUN(test_io);
 	RUN(test_mask);
 	RUN(test_devices);
 	RUN(test_annotations);

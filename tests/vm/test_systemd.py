@@ -164,6 +164,135 @@ def cpuset():
         assert "Cpus_allowed_list:\t0\n" in read(f"/proc/{b.pid()}/status")
 
 
+def disk():
+    """Name and numbers of a whole disk."""
+    names = sorted(n for n in os.listdir("/sys/block") if not n.startswith(("ram", "zram", "loop", "dm-")))
+    if not names:
+        raise Skip("this host has no block device")
+    major, minor = read(f"/sys/block/{names[0]}/dev").strip().split(":")
+    return names[0], int(major), int(minor)
+
+
+def kept(b, files):
+    """Checks the files of a group, as they are and after systemd has written what it knows."""
+    for after in ("at first", "after a reload"):
+        if after != "at first":
+            systemctl("daemon-reload")
+        have = {f: value(b, *f) for f in files}
+        assert have == files, (after, have)
+
+
+@test("rates of a disk are systemd's as well, and lifted there too", needs_root=False)
+def throttles():
+    if ROOTLESS and not v2_only():
+        raise Skip("a user has no blkio group")
+    name, major, minor = disk()
+    rates = {f"throttle{what}Device": [{"major": major, "minor": minor, "rate": rate}] for what, rate in (
+        ("ReadBps", 1 << 20), ("WriteBps", 2 << 20), ("ReadIOPS", 300), ("WriteIOPS", 400))}
+    with container(resources={"blockIO": rates}) as (b, unit, _):
+        if v2_only():
+            kept(b, {("io", "io.max"): f"{major}:{minor} rbps=1048576 wbps=2097152 riops=300 wiops=400"})
+            names = {"IOReadBandwidthMax": "1048576", "IOWriteBandwidthMax": "2097152", "IOReadIOPSMax": "300",
+                     "IOWriteIOPSMax": "400"}
+        else:
+            kept(b, {("blkio", f"blkio.throttle.{file}_device"): f"{major}:{minor} {rate}" for file, rate in (
+                ("read_bps", 1 << 20), ("write_bps", 2 << 20), ("read_iops", 300), ("write_iops", 400))})
+            names = {}  # it is not told, and leaves them alone
+        for key, rate in names.items():
+            assert show(unit, key) == f"/dev/{name} {rate}", (key, show(unit, key))
+        lifted = {key: [dict(rows[0], rate=0)] for key, rows in rates.items()}
+        run_davit("update", "--resources", "-", b.id, stdin=json.dumps({"blockIO": lifted}), check=True)
+        kept(b, {("io", "io.max"): ""} if v2_only() else {("blkio", "blkio.throttle.read_bps_device"): ""})
+        for key in names:
+            assert show(unit, key) == "", (key, show(unit, key))
+
+
+@test("a weight of block I/O survives a reload", needs_root=False)
+def io_weight():
+    if ROOTLESS and not v2_only():
+        raise Skip("a user has no blkio group")
+    if not v2_only() and not os.path.exists("/sys/module/bfq"):
+        raise Skip("the kernel has no bfq loaded, and so no weights")
+    with container(resources={"blockIO": {"weight": 300}}) as (b, _, path):
+        if v2_only():
+            bfq = os.path.exists(path + "/io.bfq.weight")
+            kept(b, {("io", "io.bfq.weight"): "default 300"} if bfq else {("io", "io.weight"): "default 2930"})
+        else:
+            kept(b, {("blkio", "blkio.bfq.weight"): "300"})
+
+
+@test("an idle group stays idle after a reload", needs_root=False)
+def idle():
+    v2()
+    with container(resources={"cpu": {"idle": 1}}) as (b, unit, _):
+        kept(b, {("cpu", "cpu.idle"): "1"})
+        assert show(unit, "CPUWeight") in ("idle", "0"), show(unit, "CPUWeight")
+
+
+@test("unified keys that are systemd's survive a reload", needs_root=False)
+def unified():
+    v2()
+    keys = {"cpu.max": "30000 60000", "cpu.weight": "250", "cpuset.cpus": "0", "memory.max": str(80 * MB),
+            "memory.min": str(4 * MB), "pids.max": "40"}
+    with container(resources={"unified": keys}) as (b, unit, _):
+        kept(b, {(file.split(".")[0], file): want for file, want in keys.items()})
+        assert show(unit, "CPUWeight") == "250" and show(unit, "CPUQuotaPerSecUSec") == "500ms"
+
+
+@test("update: a quota alone keeps the period, and so does its end", needs_root=False)
+def update_quota():
+    if ROOTLESS and not v2_only():
+        raise Skip("a user has no cpu group")
+    def cpu(quota):
+        return {("cpu", "cpu.max"): f"{quota} 50000"} if v2_only() else {
+            ("cpu", "cpu.cfs_quota_us"): quota.replace("max", "-1"), ("cpu", "cpu.cfs_period_us"): "50000"}
+    with container(resources={"cpu": {"quota": 25000, "period": 50000}}) as (b, unit, _):
+        kept(b, cpu("25000"))
+        run_davit("update", "--cpu-quota", "10000", b.id, check=True)
+        kept(b, cpu("10000"))
+        run_davit("update", "--cpu-quota", "-1", b.id, check=True)
+        assert show(unit, "CPUQuotaPerSecUSec") == "infinity"
+        assert {f: value(b, *f) for f in cpu("max")} == cpu("max")  # without a quota systemd forgets it
+        run_davit("update", "--cpu-quota", "20000", b.id, check=True)
+        kept(b, cpu("20000"))
+
+
+@test("an update that fails after systemd was told gives systemd the old values back")
+def update_back():
+    v2()
+    if not shutil.which("setpriv"):
+        raise Skip("needs setpriv")
+    _, major, minor = disk()
+    rate = lambda number: {"throttleReadBpsDevice": [{"major": major, "minor": minor, "rate": number}]}
+    old = {"memory": {"limit": 64 * MB}, "cpu": {"quota": 25000, "period": 50000, "shares": 2048},
+           "pids": {"limit": 50}, "blockIO": rate(1 << 20)}
+    new = {"memory": {"limit": 96 * MB}, "cpu": {"quota": 10000, "shares": 512}, "pids": {"limit": 60},
+           "blockIO": rate(1 << 22), "devices": [{"allow": False, "access": "rwm"}]}
+    with container(resources=old) as (b, unit, _):
+        names = ("MemoryMax", "CPUQuotaPerSecUSec", "CPUWeight", "TasksMax", "IOReadBandwidthMax")
+        files = [("memory", "memory.max"), ("cpu", "cpu.max"), ("cpu", "cpu.weight"), ("pids", "pids.max"),
+                 ("io", "io.max")]
+        before = {n: show(unit, n) for n in names}
+        want = {f: value(b, *f) for f in files}
+        # What only the last part of the update needs, the program for the devices, is taken away.
+        r = run_command(["setpriv", "--bounding-set", "-sys_admin,-bpf", *command("update",
+                         "--resources", "-", b.id)], stdin=json.dumps(new))
+        fails(r, "device program")
+        assert {n: show(unit, n) for n in names} == before, {n: show(unit, n) for n in names}
+        kept(b, want)
+
+
+@test("more updates of the device rules than programs fit leave one of davit's")
+def programs():
+    v2()
+    with container() as (b, _, path):
+        rule = {"allow": True, "type": "c", "major": 10, "access": "rwm"}
+        for minor in range(66):  # the kernel has place for 64
+            run_davit("update", "--resources", "-", b.id, check=True,
+                      stdin=json.dumps({"devices": [dict(rule, minor=minor)]}))
+        assert b.exec_facts("open", "/dev/null", "rw")["open:/dev/null"] == "ok"
+
+
 @test("a process over the memory limit is killed: 137", needs_root=False)
 def memory_kills():
     with Bundle(busybox=True) as b:
