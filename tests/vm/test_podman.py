@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """podman with its default, the systemd cgroup manager, as root or in a user session."""
+import glob
 import os
 import sys
 
@@ -32,6 +33,8 @@ log_driver = "k8s-file"
 init_path = "{shutil.which('catatonit')}"
 [engine]
 cgroup_manager = "systemd"
+infra_image = "localhost/box"
+infra_command = "/bin/sleep 1000"
 events_logger = "file"
 runtime = "davit"
 runtime_supports_json = ["davit"]
@@ -60,7 +63,7 @@ skip_mount_home = "true"
     write(tree + "/etc/passwd", "root:x:0:0::/:/bin/sh\n")
     write(tree + "/etc/group", "root:x:0:\n")
     subprocess.run(["tar", "-C", tree, "-cf", store + "/image.tar", "."], check=True)
-    podman("import", store + "/image.tar", "box", check=True)
+    podman("import", "--change", 'CMD ["/bin/sleep", "1000"]', store + "/image.tar", "box", check=True)
 
 
 def podman(*args, check=False, timeout=60 * FACTOR, **kw):
@@ -274,6 +277,28 @@ def pod():
         assert out == "in pod\n", out
     finally:
         podman("pod", "rm", "-f", "-t", "0", name, check=True)
+
+
+@test("kube play makes a pod of containers with limits, in a slice; kube down ends them", limit=250,
+      needs_root=False)
+def kube():
+    v2()
+    name = unique("kube").replace("_", "-").lower()
+    box = {"image": "localhost/box:latest", "imagePullPolicy": "Never", "command": ["sleep", "1000"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [
+        dict(box, name="one", resources={"limits": {"memory": "64Mi", "cpu": "500m"}}), dict(box, name="two")]}}
+    file = write(f"{store}/{name}.yaml", json.dumps(pod))
+    path = None
+    try:
+        podman("kube", "play", "--network", "none", file, check=True)
+        assert limit(f"{name}-one", "memory.max") == str(64 << 20)
+        assert limit(f"{name}-one", "cpu.max") == "50000 100000"
+        assert podman("exec", f"{name}-two", "echo", "in", check=True).out == "in\n"
+        path = cgroup_of(f"{name}-one").split("/libpod-")[0]
+        assert path.endswith(".slice"), path
+    finally:
+        podman("kube", "down", file, check=path is not None)
+    eventually(lambda: not glob.glob(path + "/libpod-*"), "the pod is gone")
 
 
 @test("containers without a cgroup of their own work", limit=150, needs_root=False)
