@@ -111,12 +111,74 @@ static int mask_file_old(const struct rootfs *r, const char *path, struct err *e
 	return 0;
 }
 
+/* Directories of sysfs that are mount points and can never hold anything, whoever may write. */
+static const char *const empty_dirs[] = {"/sys/kernel/security", "/sys/kernel/debug", "/sys/fs/bpf",
+                                         "/sys/kernel/tracing"};
+#define EMPTY_DIR_MODE (S_IFDIR | 0555) /* sysfs gives no other directory this mode */
+
+static const struct tree_change mask_change = {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
+                                                      MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+                                               .userns = -1};
+
+/* 1 if name is one of them in the container's own sysfs, 0 if not; its descriptor goes to *fd. */
+static int empty_dir_open(const struct rootfs *r, const char *name, int *fd, struct err *e)
+{
+	struct statfs fs;
+	struct stat st;
+
+	*fd = path_try_open(r->root, name, O_PATH | O_DIRECTORY);
+	if (*fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return 0;
+	if (*fd < 0 || fstatfs(*fd, &fs) < 0 || fstat(*fd, &st) < 0)
+		return fail(e, errno, "look at \"%s\"", name);
+	return fs.f_type == SYSFS_MAGIC && st.st_mode == EMPTY_DIR_MODE && st.st_nlink == 2;
+}
+
+/* A directory to mask others with. It needs no file system of its own, whose superblock would make
+ * every memory cgroup of the host a little dearer. 1, or 0 if there is none. */
+static int mask_dir_borrow(const struct rootfs_plan *p, const struct rootfs *r, int *fd,
+                           const char **name, struct err *e)
+{
+	for (size_t i = 0; !p->label && i < COUNT(empty_dirs); i++) {
+		int rc = empty_dir_open(r, empty_dirs[i], fd, e);
+
+		*name = empty_dirs[i];
+		if (rc)
+			return rc;
+		fd_close_at(fd);
+	}
+	return 0;
+}
+
+/* 1, or 0 if there is no directory to borrow. */
+static int mask_borrowed_old(const struct rootfs_plan *p, const struct rootfs *r, const char *path,
+                             struct err *e)
+{
+	autofd dir = -1, fd = -1;
+	const char *name;
+	int rc = mask_dir_borrow(p, r, &dir, &name, e), same;
+
+	if (rc <= 0)
+		return rc;
+	if (mount(name, path, NULL, MS_BIND, NULL) < 0)
+		return fail(e, errno, "mask \"%s\"", path);
+	same = empty_dir_open(r, path, &fd, e);
+	if (same <= 0)
+		return same < 0 ? -1 : fail(e, 0, "mask \"%s\": it can still be seen", path);
+	if (old_set(fd, &mask_change) < 0)
+		return fail(e, errno, "mask \"%s\"", path);
+	return 1;
+}
+
 static int mask_dir_old(const struct rootfs_plan *p, const struct rootfs *r, const char *path,
                         struct err *e)
 {
 	autostr data = {0};
 	autofd fd = -1;
+	int rc = mask_borrowed_old(p, r, path, e);
 
+	if (rc)
+		return rc < 0 ? -1 : 0;
 	str_add(&data, "nr_blocks=1,nr_inodes=1");
 	if (p->label)
 		str_addf(&data, ",%s=\"%s\"", p->label_option, p->label);
@@ -136,31 +198,6 @@ static int mask_old(const struct rootfs_plan *p, const struct rootfs *r, const c
 	return dir ? mask_dir_old(p, r, path, e) : mask_file_old(r, path, e);
 }
 
-/* Directories of sysfs that are mount points and can never hold anything, whoever may write. */
-static const char *const empty_dirs[] = {"/sys/kernel/security", "/sys/kernel/debug", "/sys/fs/bpf",
-                                         "/sys/kernel/tracing"};
-#define EMPTY_DIR_MODE (S_IFDIR | 0555) /* sysfs gives no other directory this mode */
-
-/* A clone of one of them in the container's own sysfs; -1: there is none. It needs no file system
- * of its own, whose superblock would make every memory cgroup of the host a little dearer. */
-static int mask_dir_borrow(const struct rootfs *r)
-{
-	const struct tree_change c = {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID |
-	                                     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-	                              .userns = -1};
-
-	for (size_t i = 0; i < COUNT(empty_dirs); i++) {
-		autofd fd = path_try_open(r->root, empty_dirs[i], O_PATH | O_DIRECTORY);
-		struct statfs fs;
-		struct stat st;
-
-		if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == SYSFS_MAGIC &&
-		    fstat(fd, &st) == 0 && st.st_mode == EMPTY_DIR_MODE && st.st_nlink == 2)
-			return tree_clone_changed(fd, "", AT_EMPTY_PATH, &c);
-	}
-	return -1;
-}
-
 /* One empty directory for all: a file system each would cost its superblock. */
 static int mask_dir_make(const struct rootfs_plan *p, const struct rootfs *r, struct err *e)
 {
@@ -173,9 +210,17 @@ static int mask_dir_make(const struct rootfs_plan *p, const struct rootfs *r, st
 	                                     MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
 	                             .label = p->label,
 	                             .label_option = p->label_option};
-	int fd = p->label ? -1 : mask_dir_borrow(r);
+	autofd dir = -1;
+	const char *name;
+	int rc = mask_dir_borrow(p, r, &dir, &name, e), fd;
 
-	return fd >= 0 ? fd : tree_fs(&q, e);
+	TRY(rc);
+	if (!rc)
+		return tree_fs(&q, e);
+	fd = tree_clone_changed(dir, "", AT_EMPTY_PATH, &mask_change);
+	if (fd < 0 && errno == EINVAL) /* what is mounted below may be locked */
+		return tree_fs(&q, e);
+	return fd >= 0 ? fd : fail(e, errno, "clone \"%s\"", name);
 }
 
 static int cover_attach(struct cover *c, int target)

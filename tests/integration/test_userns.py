@@ -243,6 +243,8 @@ def rootless_not_zero():
 
 @test("unprivileged without a runtime directory: the error says what to set")
 def rootless_no_directory():
+    if os.stat("/run").st_mode & 0o002:
+        raise Skip("everybody may write to this host's /run")
     with Bundle() as b:
         b.save()
         r = run_command(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", DAVIT, "run", "--bundle",
