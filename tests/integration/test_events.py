@@ -99,7 +99,8 @@ def cpu_time():
         b.exec("spin", "0.3", check=True)
         after = stats(b)["data"]["cpu"]["usage"]
         grown = (after["total"] - before["total"]) / 1e9
-        assert 0.05 < grown < 5 * FACTOR, (before, after)
+        # a busy machine gives little of the 0.3 s; another unit would be wrong by a factor of 1,000
+        assert 0.01 < grown < 5 * FACTOR, (before, after)
         if "percpu" in after:
             assert sum(after["percpu"]) <= after["total"] * 1.01 + 1e6, after
             assert all(isinstance(n, int) for n in after["percpu"])
