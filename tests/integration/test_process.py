@@ -273,7 +273,8 @@ def scheduler():
 
 @test("scheduler.nice holds for every policy, and is 0 when it is not given, whatever the caller's")
 def scheduler_nice():
-    rest = {"runtime": 1000000, "deadline": 500000000, "period": 500000000}
+    # enough of a processor for its end, too: on an emulated one that takes milliseconds
+    rest = {"runtime": 100000000, "deadline": 500000000, "period": 500000000}
     for conf, callers, want in (({"policy": "SCHED_IDLE", "nice": 3}, 0, 3), ({"policy": "SCHED_IDLE"}, 5, 0),
                                 ({"policy": "SCHED_OTHER"}, 5, 0), ({"policy": "SCHED_BATCH"}, 5, 0),
                                 ({"policy": "SCHED_DEADLINE", "nice": 4, **rest}, 0, 4)):
