@@ -96,11 +96,13 @@ def cpu_time():
     with Bundle() as b:
         b.up()
         before = stats(b)["data"]["cpu"]["usage"]
-        b.exec("spin", "0.3", check=True)
-        after = stats(b)["data"]["cpu"]["usage"]
-        grown = (after["total"] - before["total"]) / 1e9
-        # a busy machine gives little of the 0.3 s; another unit would be wrong by a factor of 1,000
-        assert 0.01 < grown < 5 * FACTOR, (before, after)
+        for _ in range(5):  # a busy machine may give little of the 0.3 s
+            b.exec("spin", "0.3", check=True)
+            after = stats(b)["data"]["cpu"]["usage"]
+            grown = (after["total"] - before["total"]) / 1e9
+            if grown > 0.05:
+                break
+        assert 0.05 < grown < 5 * FACTOR, (before, after)
         if "percpu" in after:
             assert sum(after["percpu"]) <= after["total"] * 1.01 + 1e6, after
             assert all(isinstance(n, int) for n in after["percpu"])
