@@ -19,15 +19,21 @@ static char *shown(struct str *s)
 	return str_steal(s);
 }
 
+static bool resources_read(const char *json, struct arena *a, struct oci_resources *r)
+{
+	struct oci_error oe;
+
+	return ok(oci_read(&ocispec_schema, OCI_RESOURCES, json, strlen(json), a, r, &oe) == 0);
+}
+
 static void resources_give(const char *json, bool v2, const char *want)
 {
 	struct arena a = {0};
-	struct oci_error oe;
 	struct oci_resources r;
 	struct str s = {0};
 	autofree char *got = NULL;
 
-	if (!ok(oci_read(&ocispec_schema, OCI_RESOURCES, json, strlen(json), &a, &r, &oe) == 0))
+	if (!resources_read(json, &a, &r))
 		return;
 	systemd_resources_add(&s, &r, v2, r.cpu ? r.cpu->quota : 0, r.cpu ? r.cpu->period : 0);
 	got = shown(&s);
@@ -88,12 +94,11 @@ static void test_files(void)
 static void io_gives(const char *json, bool v2, bool bfq, const char *want)
 {
 	struct arena a = {0};
-	struct oci_error oe;
 	struct oci_resources r;
 	struct str s = {0};
 	autofree char *got = NULL;
 
-	if (!ok(oci_read(&ocispec_schema, OCI_RESOURCES, json, strlen(json), &a, &r, &oe) == 0))
+	if (!resources_read(json, &a, &r))
 		return;
 	systemd_io_add(&s, r.block_io, v2, bfq);
 	got = shown(&s);
