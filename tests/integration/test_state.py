@@ -181,6 +181,43 @@ def full():
             os.rmdir(place)
 
 
+@test("a crowd, which several processes look at, is listed sorted, each once, without what is none", limit=90)
+def crowd():
+    with Bundle(command_args("pause")) as b, tempfile.TemporaryDirectory(dir=work) as place:
+        b.create()
+        facts = {f: os.path.join(state_dir(b), f) for f in ("init", "state.json")}
+        names = [f"crowd-{n}" for n in range(600)]
+        for name in names:  # the same process under other names: list cannot tell
+            os.mkdir(os.path.join(place, name), 0o700)
+            os.symlink(os.readlink(facts["init"]), os.path.join(place, name, "init"))
+            write(os.path.join(place, name, "state.json"),
+                  read(facts["state.json"]).replace(f'"id":"{b.id}"', f'"id":"{name}"'))
+        write(os.path.join(place, "crowd-7", "state.json"), "{")  # damaged
+        os.unlink(os.path.join(place, "crowd-8", "state.json"))
+        os.unlink(os.path.join(place, "crowd-8", "init"))  # never made
+        os.unlink(os.path.join(place, "crowd-9", "init"))  # stopped
+        expected = sorted(set(names) - {"crowd-7", "crowd-8"})
+        trace = place + "/.trace"
+        for what in ("", "one processor", "pipe2:error=EMFILE", "clone,clone3,fork:error=EAGAIN"):
+            if not shutil.which("strace") and ":" in what:
+                print(f"# no strace: {what} not tried")
+                continue
+            tool = ["strace", "-f", "-o", trace] if shutil.which("strace") else []
+            tool += ["-e", "inject=" + what] if ":" in what else []
+            cpus = {min(os.sched_getaffinity(0))} if what == "one processor" else os.sched_getaffinity(0)
+            r = run_command([*tool, *command("list", "-f", "json", rootdir=place)], check=True,
+                            preexec=lambda: os.sched_setaffinity(0, cpus))
+            found = json.loads(r.out)
+            assert [c["id"] for c in found] == expected, set(expected).symmetric_difference(c["id"] for c in found)
+            assert [c["id"] for c in found if c["status"] != "running"] == ["crowd-9"]
+            assert r.err.count("\n") == 1 and '"crowd-7" is damaged' in r.err and "leaving it out" in r.err, r.err
+            if tool:
+                several = len(set(re.findall(r"^\d+", read(trace), re.M))) > 1
+                assert several == (not what and len(cpus) > 1), what
+        assert run_davit("list", "-q", rootdir=place, check=True).out.split() == expected
+        b.delete("--force")
+
+
 @test("a state root that became read-only: state, list, kill work; delete tells why it cannot", limit=60)
 def read_only():
     place = os.path.join(work, "ro")
