@@ -22,6 +22,10 @@
 
 #define RT_TRIES 8
 
+#define GONE_HINT                                                                                  \
+	"systemd does so to version 1 groups that it did not make; use the cgroup manager "        \
+	"\"systemd\""
+
 /* What makes a line of a keyed file as it was before anything was set. */
 static const struct {
 	const char *file, *rest;
@@ -292,7 +296,16 @@ static int put_again(const struct cgroup_dir *d, const struct cgroup_setting *s,
 	return -1;
 }
 
-/* 0 written, 1 the file is not there and need not be. */
+/* A group that went is an error for any setting, whatever it tolerates. */
+static int gone_fail(const struct cgroup_dir *d, const struct cgroup_setting *s, struct err *e)
+{
+	fail(e, ENOENT, "write \"%.128s\" to \"%s/%s\"", s->value, d->path, s->file);
+	if (!d->v2)
+		(void)fail_hint(e, GONE_HINT);
+	return fail_at(e, "%s", s->at);
+}
+
+/* 0 written, 1 the file is not there and need not be. An error with *errnum 0 is final. */
 static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
                          struct cgroup_undo *undo, int *errnum, struct err *e)
 {
@@ -318,10 +331,14 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 	if (put_again(d, s, value, errno, undo) == 0)
 		return 0;
 	*errnum = errno;
+	if ((*errnum == ENOENT || *errnum == ENODEV) && access(d->path, F_OK) < 0) {
+		*errnum = 0;
+		return gone_fail(d, s, e);
+	}
 	if ((*errnum == ENOENT || *errnum == EOPNOTSUPP) &&
 	    s->flags & (SETTING_IF_THERE | SETTING_OR_NEXT))
 		return 1;
-	if (*errnum == ENOENT && is_swap(s) && access(d->path, F_OK) == 0 && !host_has_swap()) {
+	if (*errnum == ENOENT && is_swap(s) && !host_has_swap()) {
 		unapplied_note("linux.resources.memory.swap: the kernel does not count swap, and "
 		               "this host has none");
 		return 0;
@@ -344,7 +361,7 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 		struct err other = {0};
 		int errnum, rc = setting_write(cg, one, undo, &errnum, e);
 
-		if (rc < 0 && lenient && !(one->flags & SETTING_OR_NEXT))
+		if (rc < 0 && errnum && lenient && !(one->flags & SETTING_OR_NEXT))
 			rc = 0;
 		lenient = rc == 0 && one->flags & SETTING_OR_NEXT;
 		/* no such file, no such function behind it, no such device */
@@ -372,15 +389,12 @@ static int apply_once(const struct cgroup_plan *p, struct cgroup *cg, struct err
 
 int cgroup_apply(const struct cgroup_plan *p, struct cgroup *cg, struct err *e)
 {
-	struct err other = {0};
-
 	if (p->manager == CGROUP_MANAGER_DISABLED)
 		return 0;
-	if (apply_once(p, cg, e) == 0)
-		return 0;
-	if (e->errnum != ENOENT || cgroup_remake(cg, &other) < 1)
-		return -1;
-	return apply_once(p, cg, e);
+	for (int i = 0; apply_once(p, cg, e) < 0; i++)
+		if (!cgroup_remake(cg, i, e))
+			return -1;
+	return 0;
 }
 
 /* ---- update */
@@ -407,6 +421,37 @@ static int update_settings(struct cgroup *cg, const struct oci_resources *r,
 		return fail_hint(e, "create it with a cgroup manager other than \"disabled\"");
 	}
 	return cgroup_settings_make(r, &k, s, e);
+}
+
+/* Whether the container still is in its group of version 1: a value would have no effect there. */
+static int update_member(struct cgroup_dir *d, const char *at, struct err *e)
+{
+	struct cgroup one = {.n = 1, .v = {*d}};
+	autofree pid_t *pids = NULL;
+	size_t n;
+
+	TRY(cgroup_pids(&one, &pids, &n, e));
+	if (n)
+		return 0;
+	fail(e, 0, "the container's processes are no more in its cgroup \"%s\"", d->path);
+	(void)fail_hint(e, GONE_HINT);
+	return fail_at(e, "%s", at);
+}
+
+static int update_members(struct cgroup *cg, const struct cgroup_settings *s, bool devices,
+                          struct err *e)
+{
+	struct cgroup_dir *d = devices ? cgroup_dir_of(cg, "devices") : NULL, *last = d;
+
+	if (d && !d->v2)
+		TRY(update_member(d, "/linux/resources/devices", e));
+	for (size_t i = 0; i < s->n; i++) {
+		d = s->v[i].v2 ? NULL : cgroup_dir_of(cg, s->v[i].controller);
+		if (d && !d->v2 && d != last)
+			TRY(update_member(d, s->v[i].at, e));
+		last = d;
+	}
+	return 0;
 }
 
 static int update_rules(struct cgroup *cg, const struct oci_resources *r,
@@ -448,7 +493,8 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *
 	int rc = -1;
 
 	/* Whatever can be wrong with the request is found before the first write. */
-	if (update_settings(cg, r, &s, e) == 0 && update_rules(cg, r, &rules, e) == 0)
+	if (update_settings(cg, r, &s, e) == 0 && update_rules(cg, r, &rules, e) == 0 &&
+	    update_members(cg, &s, r->n_devices, e) == 0)
 		rc = update_write(cg, r, &s, &rules, &undo, &told, e);
 	if (rc < 0)
 		cgroup_undo_run(&undo);

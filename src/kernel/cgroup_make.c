@@ -75,7 +75,7 @@ static bool wants_all(const struct cgroup_plan *p)
 static int dir_ready(const struct cgroup_plan *p, struct cgroup_dir *d, struct err *e)
 {
 	if (!d->v2)
-		return cgroup_list_has(d->controllers, "cpuset") ? cgroup_v1_cpuset_fill(d, e) : 0;
+		return cgroup_v1_fill(d, e);
 	if (cgroup_dir_fd(d) < 0)
 		return fail(e, errno, "open cgroup \"%s\"", d->path);
 	cgroup_v2_enable(d, p->settings, wants_all(p));
@@ -155,22 +155,31 @@ static int join_fail(const struct cgroup_dir *d, const char *sub, pid_t pid, int
 	return -1;
 }
 
-int cgroup_remake(struct cgroup *cg, struct err *e)
+static int remake_all(struct cgroup *cg, struct err *e)
 {
 	int n = 0;
 
 	for (size_t i = 0; i < cg->n; i++) {
-		struct cgroup_dir *d = &cg->v[i];
+		const struct cgroup_dir *d = &cg->v[i];
 
-		if (d->v2 || !d->made || access(d->path, F_OK) == 0)
+		if (d->v2 || access(d->path, F_OK) == 0)
 			continue;
-		if (cgroup_dir_make(d) < 0)
+		if (!d->made) /* what its owner had set there went with it */
+			return fail_hint(e, "somebody has removed \"%s\" since", d->path);
+		if (cgroup_dir_make(d) < 0 && errno != EEXIST)
 			return fail(e, errno, "make cgroup \"%s\" again", d->path);
-		if (cgroup_list_has(d->controllers, "cpuset"))
-			TRY(cgroup_v1_cpuset_fill(d, e));
+		TRY(cgroup_v1_fill(d, e));
 		n++;
 	}
 	return n;
+}
+
+bool cgroup_remake(struct cgroup *cg, int tries, struct err *e)
+{
+	if (tries >= CGROUP_REMAKES || !cgroup_v1_gone(e) || remake_all(cg, e) < 1)
+		return false;
+	*e = (struct err){0};
+	return true;
 }
 
 static int enter_all(struct cgroup *cg, pid_t pid, struct err *e)
@@ -190,13 +199,12 @@ int cgroup_enter(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, stru
 		TRY(cgroup_systemd_start(p, cg, pid, e));
 		TRY(cgroup_scope_find(p, cg, pid, e));
 	}
-	if (enter_all(cg, pid, e) == 0)
-		return 0;
-	/* A group that went is made anew, with its settings. */
-	if (e->errnum != ENOENT || cgroup_remake(cg, e) < 1)
-		return -1;
-	TRY(cgroup_apply(p, cg, e));
-	return enter_all(cg, pid, e);
+	for (int i = 0; enter_all(cg, pid, e) < 0; i++) {
+		if (!cgroup_remake(cg, i, e))
+			return -1;
+		TRY(cgroup_apply(p, cg, e));
+	}
+	return 0;
 }
 
 bool cgroup_delegate_wanted(const struct cgroup_plan *p)

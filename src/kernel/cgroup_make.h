@@ -6,9 +6,15 @@
 
 struct err;
 
+/* Until a process is in it, a group can be taken away by anybody: systemd does so with groups of
+ * version 1 that it did not make. It is made again, at most so many times. */
+#define CGROUP_REMAKES 32
+
 /* Version 1 cpuset: d and each group above it that has no cpus or mems get those of the nearest
  * group that has some, as a new group has none and takes no process then. */
-int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e);
+int cgroup_v1_fill(const struct cgroup_dir *d, struct err *e);
+/* Whether an error may mean that a group has been taken away. */
+bool cgroup_v1_gone(const struct err *e);
 
 /* Unified hierarchy: enables, from the mount's root down, the controllers that the settings need
  * and those that the root gives to the groups below it: somebody on this host accounts with them. A
@@ -33,9 +39,10 @@ int cgroup_v2_chown(const struct cgroup_dir *d, uid_t uid, gid_t gid, struct err
 int cgroup_v2_explain(const struct cgroup_dir *d, const char *controller, bool rootless,
                       struct err *e);
 
-/* Makes those version 1 groups again that are gone: systemd takes away empty groups of controllers
- * that it thinks nobody needs. Returns how many. */
-int cgroup_remake(struct cgroup *cg, struct err *e);
+/* After the error e: makes those version 1 groups again that are gone. True: there were some, e is
+ * empty, and everything that was written to groups must be written again. tries: how often it has
+ * been called. */
+bool cgroup_remake(struct cgroup *cg, int tries, struct err *e);
 
 /* Writes pid to cgroup.procs of d, or of d's subgroup sub (may be NULL). -1 with errno. */
 int cgroup_dir_join(const struct cgroup_dir *d, const char *sub, pid_t pid);

@@ -292,7 +292,7 @@ static int scope_complete(struct cgroup_dir *d, struct err *e)
 		return 0;
 	if (cgroup_dir_make(d) < 0)
 		return fail(e, errno, "make cgroup \"%s\"", d->path);
-	return cgroup_list_has(d->controllers, "cpuset") ? cgroup_v1_cpuset_fill(d, e) : 0;
+	return cgroup_v1_fill(d, e);
 }
 
 /* Puts init one group below the scope's own: then the scope can give its controllers away. */

@@ -38,8 +38,28 @@ static int cpuset_copy(const struct cgroup_dir *d, const char *file, struct err 
 	return 0;
 }
 
-int cgroup_v1_cpuset_fill(const struct cgroup_dir *d, struct err *e)
+static int cpuset_fill(const struct cgroup_dir *d, struct err *e)
 {
 	TRY(cpuset_copy(d, "cpuset.cpus", e));
 	return cpuset_copy(d, "cpuset.mems", e);
+}
+
+bool cgroup_v1_gone(const struct err *e)
+{
+	/* ENODEV: it went after its file had been opened */
+	return e->errnum == ENOENT || e->errnum == ENODEV;
+}
+
+int cgroup_v1_fill(const struct cgroup_dir *d, struct err *e)
+{
+	if (!cgroup_list_has(d->controllers, "cpuset"))
+		return 0;
+	for (int i = 0; cpuset_fill(d, e) < 0; i++) {
+		if (i >= CGROUP_REMAKES || !d->made || !cgroup_v1_gone(e))
+			return -1;
+		if (cgroup_dir_make(d) < 0 && errno != EEXIST)
+			return fail(e, errno, "make cgroup \"%s\" again", d->path);
+		*e = (struct err){0};
+	}
+	return 0;
 }

@@ -56,6 +56,89 @@ def existing_frozen():
                 os.rmdir(left)
 
 
+def v1_groups(b):
+    """{controller: the container's group} of all hierarchies of version 1."""
+    found = {name: f"{point}/davit/{b.id}" for name, point in cgroup_hierarchies().items() if name}
+    if not found:
+        raise Skip("groups of version 2 alone are not systemd's to take away")
+    return found
+
+
+class Trimmer:
+    """As systemd does with groups of version 1 that it did not make: takes away what is empty, again and again."""
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def __enter__(self):
+        self.pid = os.fork()
+        while self.pid == 0:
+            time.sleep(0.0005 * FACTOR)
+            for path in self.paths:
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        Child.known.add(self.pid)
+
+    def __exit__(self, *exc):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+@test("groups taken away before the container's process is in them are made again, with all values")
+def trimmed():
+    resources = {"pids": {"limit": 50}, "cpu": {"cpus": "0"}, "memory": {"limit": 64 << 20, "swap": -1},
+                 "devices": [{"allow": False, "access": "rwm"}]}
+    wanted = {"pids.max": "50", "cpuset.cpus": "0", "memory.limit_in_bytes": str(64 << 20)}
+    for _ in range(10):
+        with Bundle({"linux": {"resources": resources}}) as b:
+            groups = v1_groups(b)
+            with Trimmer(set(groups.values())):
+                b.up()
+            for name, path in groups.items():
+                assert str(b.pid()) in read(path + "/cgroup.procs").split(), path
+                for file, value in wanted.items():
+                    if file.startswith(name + "."):
+                        assert read(f"{path}/{file}").strip() == value, file
+            assert "a *:* rwm" not in read(groups["devices"] + "/devices.list")
+            b.delete("--force")
+
+
+@test("a group that was there and is taken away is not made again without what was set there: an error that says so")
+def trimmed_adopted():
+    with Bundle() as b:
+        groups = v1_groups(b)
+        path = groups["pids"]
+        os.makedirs(path)
+        b.save(command_args("pause"))
+        for _ in range(200):
+            os.makedirs(path, exist_ok=True)
+            with Trimmer([path]):
+                result = run_davit("create", "--bundle", b.dir, b.id)
+            if result.rc and "since" in result.err:
+                break
+            run_davit("delete", "--force", b.id)
+        fails(result, path, "somebody has removed")
+        fails(run_davit("state", b.id), "does not exist")
+
+
+@test("update of a container whose processes were taken out of a group, or that lost it, is an error that says so")
+def update_gone():
+    with Bundle({"linux": {"resources": {"pids": {"limit": 50}}}}) as b:
+        path = v1_groups(b)["pids"]
+        b.up()
+        write(cgroup_hierarchies()["pids"] + "/cgroup.procs", str(b.pid()))
+        for lost in (False, True):
+            if lost:
+                os.rmdir(path)
+            for how in ("error", "warn"):
+                result = run_davit("--on-unsupported", how, "update", "--pids-limit", "60", "--memory", 64 << 20, b.id)
+                fails(result, path, "no more in", "/linux/resources/pids/limit", "systemd")
+                assert lost or read(path + "/pids.max").strip() == "50"
+                assert read(v1_groups(b)["memory"] + "/memory.limit_in_bytes").strip() != str(64 << 20)
+        assert b.exec("true").rc == 0
+        b.delete("--force")
+
+
 @test("the parents that a container made go with the last container")
 def parents():
     top = unique("top")
