@@ -37,8 +37,9 @@ static void bind_changes(const struct mount_plan *m, unsigned long base, int use
 		(m->flags & MOUNT_IDMAP_REC && !whole ? rec : one)->userns = userns;
 	if (!whole)
 		return;
-	one->set |= rec->set & ~one->clr;
-	one->clr |= rec->clr & ~one->set;
+	/* The plan leaves no bit to both; access times must stay whole for mount_setattr(2). */
+	one->set |= rec->set;
+	one->clr |= rec->clr;
 	if (!one->propagation)
 		one->propagation = rec->propagation;
 	*rec = (struct tree_change)TREE_CHANGE_NONE;

@@ -75,7 +75,8 @@ def mount_options_each():
                 os.makedirs(f"{source}/{name}/sub")
                 mount("tmpfs", f"{source}/{name}/sub", "tmpfs")
                 mount(None, f"{source}/{name}/sub", None, MS_REMOUNT | MS_BIND | flags)
-                entries.append({"destination": f"/r/{name}", "source": f"{source}/{name}", "options": ["rbind", name]})
+                entries += [{"destination": f"/r/{name}", "source": f"{source}/{name}", "options": ["rbind", name]},
+                            {"destination": f"/b/{name}", "source": f"{source}/{name}/sub", "options": ["bind", name]}]
             facts = b.probe("mounts", over={"mounts": MOUNTS + entries})
         finally:
             umount(source)
@@ -83,7 +84,7 @@ def mount_options_each():
             found = facts.mount_at(f"/o/{name}")
             assert found and want(found), (name, options, found)
         for name, (flags, want) in RECURSIVE.items():
-            for point in (f"/r/{name}", f"/r/{name}/sub"):
+            for point in (f"/r/{name}", f"/r/{name}/sub", f"/b/{name}"):
                 found = facts.mount_at(point)
                 assert found and want(found), (name, flags, found)
         found = facts.mount_at("/o/remount")

@@ -39,11 +39,12 @@ def recursive_wins():
              (["ro", "rrw"], ["rw"], ["ro"]), (["rro", "rrw"], ["rw"], ["ro"]), (["rrw", "rro"], ["ro"], ["rw"]))
     with Bundle() as b, tree(b):
         entries = [bound(f"/b{i}", "rbind", *c[0]) for i, c in enumerate(cases)]
+        entries += [bound(f"/one{i}", "bind", *c[0]) for i, c in enumerate(cases)]
         entries += [entry(f"/t{i}", *c[0]) for i, c in enumerate(cases)]
         facts = b.probe("mounts", "+", "write", "/b0/new", "x", "/b0/sub/new", "x", "+", "write", "/b0/sub/new", "x",
                         over={"mounts": MOUNTS + entries})
         for i, (_, want, lacks) in enumerate(cases):
-            for point in (f"/b{i}", f"/b{i}/sub", f"/t{i}"):
+            for point in (f"/b{i}", f"/b{i}/sub", f"/one{i}", f"/t{i}"):
                 shows(facts, point, want, lacks)
         assert facts["write:/b0/new"] == "EROFS" and facts["write:/b0/sub/new"] == "EROFS", facts.text
 
