@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "kernel/sched.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 
 #include "base/err.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/str.h"
@@ -371,4 +375,18 @@ int affinity_apply(pid_t pid, const struct bitlist *cpus, const char *what, stru
 	if (e->errnum == EINVAL)
 		fail_hint(e, "name at least one CPU that is online and allowed by the cgroup");
 	return fail_at(e, "/process/execCPUAffinity/%s", what);
+}
+
+void sched_reset(pid_t pid)
+{
+	const struct sys_sched_attr other = {.size = sizeof other, .policy = SCHED_OTHER};
+	autodir *threads = NULL;
+	struct dirent *t;
+	char path[40];
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	threads = opendir(path);
+	while (threads && (t = readdir(threads)))
+		if (t->d_name[0] != '.')
+			(void)sys_sched_setattr((pid_t)strtol(t->d_name, NULL, 10), &other);
 }

@@ -65,3 +65,6 @@ void affinity_free(struct affinity_plan *plan);
 /* Binds pid (0: the caller) to the CPUs; an empty set is nothing to do. what ("initial", "final")
  * goes into the error. */
 int affinity_apply(pid_t pid, const struct bitlist *cpus, const char *what, struct err *e);
+
+/* Takes every thread of another process back to SCHED_OTHER, for its end; errors do not matter. */
+void sched_reset(pid_t pid);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "kernel/cgroup_named.h"
+#include "kernel/sched.h"
 #include "run/chan.h"
 #include "run/exit.h"
 #include "run/hooks.h"
@@ -23,6 +24,7 @@
 
 /* delete ends within 5 s, whatever does not: what the end of init leaves is for its groups. */
 #define KILL_WAIT_MS   4000
+#define KILL_SLOW_MS   200
 #define REMOVE_WAIT_MS 4500
 #define REMOVE_LEAST   500
 #define START_DEATH_MS 1000
@@ -68,6 +70,22 @@ static bool has_own_pid_ns(const struct rec_record *rec)
 	return false;
 }
 
+/* Even a killed process takes some time of a processor to end: its own policy, such as
+ * SCHED_DEADLINE with a tiny runtime, may not give it that. */
+static void kill_hurry(const struct container *k, struct cgroup *cg)
+{
+	autofree pid_t *pids = NULL;
+	struct err ignored = {0};
+	size_t n;
+
+	if (k->pidfd >= 0 && proc_wait_gone(k->pidfd, 0) == 0)
+		sched_reset(k->init.pid);
+	if (cgroup_pids(cg, &pids, &n, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		sched_reset(pids[i]);
+}
+
 int container_kill(const struct container *k, struct err *e)
 {
 	autocgroup cg = CGROUP_INIT;
@@ -78,9 +96,12 @@ int container_kill(const struct container *k, struct err *e)
 		return fail(e, errno, "kill init of \"%s\"", k->id);
 	if (cg.n)
 		TRY(cgroup_kill(&cg, SIGKILL, e));
-	if (k->pidfd < 0)
-		return 0;
-	gone = proc_wait_gone(k->pidfd, KILL_WAIT_MS);
+	gone = k->pidfd < 0 ? 1 : proc_wait_gone(k->pidfd, KILL_SLOW_MS);
+	/* with init its pid namespace has ended */
+	if (gone == 0 || (cg.n && k->rec && !has_own_pid_ns(k->rec)))
+		kill_hurry(k, &cg);
+	if (gone == 0)
+		gone = proc_wait_gone(k->pidfd, KILL_WAIT_MS - KILL_SLOW_MS);
 	if (gone == 0)
 		return fail(e, 0, "init of \"%s\", process %d, does not end within %d ms", k->id,
 		            k->init.pid, KILL_WAIT_MS);

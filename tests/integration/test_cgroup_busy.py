@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Processes that nothing can freeze or kill, for they wait for a disk: errors in time, and nothing stays frozen."""
+import ctypes
 import fcntl
+import struct
 
 from davit import *
 
@@ -123,6 +125,34 @@ def delete():
             disk.thaw()
             eventually(lambda pid=pid: not alive(pid), "it has ended")
             b.delete("--force")
+
+
+def slow_down(pid):
+    """SCHED_DEADLINE with 0.1 ms of 4 s, after more than that has been used. sched_setattr(2)"""
+    if os.uname().machine != "x86_64":
+        raise Skip("knows the number of sched_setattr on x86_64")
+    attr = struct.pack("=IIQiIQQQ", 48, 6, 0, 0, 0, 100_000, 4_000_000_000, 4_000_000_000)
+    if ctypes.CDLL(None, use_errno=True).syscall(314, pid, attr, 0) != 0:
+        raise Skip(f"SCHED_DEADLINE: {os.strerror(ctypes.get_errno())}")
+    time.sleep(0.2)
+
+
+@test("a payload whose scheduling policy gives its killed processes no time to end: delete ends in time all the same")
+def slow():
+    loop = ["/bin/sh", "-c", "while :; do :; done"]
+    for namespace in (True, False):
+        for joined in (False, True):
+            with Bundle(busybox=True) as b:
+                if not namespace:
+                    b.conf["linux"]["namespaces"] = namespaces(*[n for n in NAMESPACES if n != "pid"])
+                b.up("without", over={"process": {"args": ["/bin/sleep", "60"] if joined else loop}})
+                if joined:
+                    run_davit("exec", "-d", b.id, *loop, check=True, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL)
+                pid = [p for p in run_davit("ps", "-f", "json", b.id, check=True).json if p != b.pid()]
+                slow_down([*pid, b.pid()][0])
+                result = b.delete("--force")
+                assert result.seconds < 2 * FACTOR, result
 
 
 @test("somebody's process in the container's group that cannot end: the error names it, in time")
