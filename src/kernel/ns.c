@@ -60,11 +60,17 @@ static int ns_offsets_check(const struct oci_linux *linux_, struct ns_plan *out,
 	if (!m->n)
 		return 0;
 	for (size_t i = 0; i < m->n; i++) {
-		if (str_eq(m->keys[i], "monotonic") || str_eq(m->keys[i], "boottime"))
-			continue;
-		fail(e, 0, "a time namespace has no clock \"%.64s\": monotonic or boottime",
-		     m->keys[i]);
-		return fail_at(e, "/linux/timeOffsets/%s", m->keys[i]);
+		const char *clock = m->keys[i];
+
+		if (!str_eq(clock, "monotonic") && !str_eq(clock, "boottime")) {
+			fail(e, 0, "a time namespace has no clock \"%.64s\": monotonic or boottime",
+			     clock);
+			return fail_at(e, "/linux/timeOffsets/%s", clock);
+		}
+		if (m->values[i].nanosecs > 999999999) {
+			fail(e, 0, "%u nanoseconds are a second or more", m->values[i].nanosecs);
+			return fail_at(e, "/linux/timeOffsets/%s/nanosecs", clock);
+		}
 	}
 	if (!(out->new_flags & CLONE_NEWTIME)) {
 		fail(e, 0, "time offsets need a new time namespace");
@@ -141,9 +147,10 @@ int ns_open(const struct ns_plan *plan, int fds[NS_COUNT], struct err *e)
 			continue;
 		fds[k] = ns_open_one(k, plan->path[k], e);
 		if (fds[k] < 0) {
+			fail_at(e, "/linux/namespaces/%zu/path", plan->index[k]);
 			while (--k >= 0)
 				fd_close_at(&fds[k]);
-			return fail_at(e, "/linux/namespaces/%zu/path", plan->index[k + 1]);
+			return -1;
 		}
 		if (k == NS_USER && ns_is_own(fds[k], k))
 			fd_close_at(&fds[k]);
@@ -235,13 +242,14 @@ int ns_join_process(int pidfd, pid_t pid, int flags, struct err *e)
 
 int ns_time_offsets(const struct oci_time_offset_map *o, struct err *e)
 {
-	autostr text = {0};
+	for (size_t i = 0; i < o->n; i++) {
+		char text[64];
 
-	for (size_t i = 0; i < o->n; i++)
-		str_addf(&text, "%s %lld %u\n", o->keys[i], (long long)o->values[i].secs,
-		         o->values[i].nanosecs);
-	if (text.len && file_put(AT_FDCWD, "/proc/self/timens_offsets", text.s, e) < 0)
-		return fail_at(e, "/linux/timeOffsets");
+		(void)snprintf(text, sizeof text, "%s %lld %u", o->keys[i],
+		               (long long)o->values[i].secs, o->values[i].nanosecs);
+		if (file_put(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
+			return fail_at(e, "/linux/timeOffsets/%s", o->keys[i]);
+	}
 	return 0;
 }
 

@@ -108,7 +108,7 @@ def wrong_type():
     for kind, link in (("network", "ipc"), ("ipc", "uts"), ("uts", "net"), ("pid", "mnt")):
         rest = [k for k in ("pid", "network", "mount", "ipc", "uts") if k != kind]
         with Bundle(conf(*rest, **{kind: f"/proc/self/ns/{link}"})) as b:
-            r = fails(b.create(check=False))
+            r = fails(b.create(check=False), f"(config.json /linux/namespaces/{len(rest)}/path)")
             assert any(w in r.err for w in (link, kind, LINKS[kind])), r
 
 
@@ -116,7 +116,7 @@ def wrong_type():
 def bad_path():
     for path in ("/nowhere/ns", "/etc/passwd", "/dev/null", "/", "proc/self/ns/net"):
         with Bundle(conf("pid", "mount", "ipc", "uts", network=path)) as b:
-            fails(b.create(check=False))
+            fails(b.create(check=False), "(config.json /linux/namespaces/4/path)")
 
 
 @test("a namespace path that is a fifo does not hang")
@@ -219,6 +219,17 @@ def time_unknown_clock():
         with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "time"),
                                "timeOffsets": {"monotonic": {"secs": 5}, clock: {"secs": 5}}}}) as b:
             fails(b.create(check=False), f"/linux/timeOffsets/{clock}")
+
+
+@test("an offset that the kernel cannot have is an error that names the clock")
+def time_out_of_range():
+    if not os.path.exists("/proc/self/ns/time"):
+        raise Skip("no time namespaces in this kernel")
+    for offset, at in (({"secs": 1 << 62}, ""), ({"secs": -(1 << 40)}, ""), ({"nanosecs": 10**9}, "/nanosecs")):
+        with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "time"),
+                               "timeOffsets": {"monotonic": {"secs": 5}, "boottime": offset}}}) as b:
+            r = fails(b.create(check=False), f"(config.json /linux/timeOffsets/boottime{at})")
+            assert "?" not in r.err and "monotonic" not in r.err, r
 
 
 @test("timeOffsets without a time namespace is refused")
