@@ -122,6 +122,11 @@ def capabilities():
             b.create()
             assert lost[0] in json.dumps(b.state()["notApplied"]), b.state()
             b.delete("--force")
+        with Bundle({"process": {"capabilities": {"bounding": CAPS + lost[:1]}}}) as b:
+            b.create()
+            assert b.state()["notApplied"] == [
+                f"cannot grant in the bounding set, davit does not hold them: {lost[0]}"], b.state()
+            b.delete("--force")
 
 
 main()
