@@ -18,21 +18,20 @@ static const char *number_skip(const char *s)
 	return s == start || (*start == '0' && s - start > 1) ? NULL : s;
 }
 
-/* Dot-separated identifiers of letters, digits and hyphens, none empty. */
-static const char *identifiers_skip(const char *s)
+/* Dot-separated identifiers of letters, digits and hyphens, none empty. pre: they are those of a
+ * pre-release, where one of digits alone is a number, without a leading zero. */
+static const char *identifiers_skip(const char *s, bool pre)
 {
-	bool empty = true;
-
 	for (;; s++) {
-		if (isalnum((unsigned char)*s) || *s == '-') {
-			empty = false;
-		} else {
-			if (empty)
-				return NULL;
-			if (*s != '.')
-				return s;
-			empty = true;
-		}
+		size_t digits = strspn(s, "0123456789"), n = digits;
+
+		while (isalnum((unsigned char)s[n]) || s[n] == '-')
+			n++;
+		if (n == 0 || (pre && n == digits && n > 1 && *s == '0'))
+			return NULL;
+		s += n;
+		if (*s != '.')
+			return s;
 	}
 }
 
@@ -44,9 +43,9 @@ static bool is_semver(const char *s)
 			return false;
 	}
 	if (*s == '-')
-		s = identifiers_skip(s + 1);
+		s = identifiers_skip(s + 1, true);
 	if (s && *s == '+')
-		s = identifiers_skip(s + 1);
+		s = identifiers_skip(s + 1, false);
 	return s && *s == '\0';
 }
 
