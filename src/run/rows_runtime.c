@@ -341,8 +341,10 @@ int row_seccomp_listener(struct ctx *c, struct err *e)
 	struct err own = {0};
 	const char *state;
 
-	if (!p->listener_path)
-		return fail(e, 0, "the profile notifies, but there is no listenerPath");
+	if (!p->listener_path) {
+		fail(e, 0, "the profile notifies, but there is no listenerPath");
+		return fail_at(e, "/linux/seccomp/listenerPath");
+	}
 	listener = seccomp_listener_take(c->mail, c->pidfd, LISTENER_MS, &own);
 	if (listener < 0) {
 		/* init knows better than we why it has gone */

@@ -299,11 +299,11 @@ def listener_missing():
         assert r.rc != 0 and "/nowhere/s" in r.err, r
     with Bundle(filter_("SCMP_ACT_ALLOW", rule("getppid"), listenerPath="/nowhere/s")) as b:
         assert b.probe("syscall", "getppid")["syscall:getppid"] == "EPERM"
-    for over in (filter_("SCMP_ACT_ALLOW", rule("getppid", "SCMP_ACT_NOTIFY")),
-                 filter_("SCMP_ACT_ALLOW", rule("getppid"), listenerMetadata="x")):
+    for over, at in ((filter_("SCMP_ACT_ALLOW", rule("getppid", "SCMP_ACT_NOTIFY")), "listenerPath"),
+                     (filter_("SCMP_ACT_ALLOW", rule("getppid"), listenerMetadata="x"), "listenerMetadata")):
         with Bundle(over) as b:
             b.save()
-            fails(b.run())
+            fails(b.run(), f"(config.json /linux/seccomp/{at})")
 
 
 @test("a container with a large profile (300 rules) starts and filters")
