@@ -79,7 +79,7 @@ static int plan_linux(const struct oci_linux *l, struct rootfs_plan *out, struct
 	out->readonly_paths = l->readonly_paths;
 	out->n_readonly_paths = l->n_readonly_paths;
 	out->label = l->mount_label && *l->mount_label ? l->mount_label : NULL;
-	if (l->rootfs_propagation && *l->rootfs_propagation) {
+	if (l->rootfs_propagation) {
 		out->propagation = mount_propagation(l->rootfs_propagation);
 		if (!out->propagation) {
 			fail(e, 0, "\"%s\" is no propagation", l->rootfs_propagation);

@@ -208,6 +208,7 @@ def bad_values():
             (profile(flags=["SECCOMP_FILTER_FLAG_X"]), "SECCOMP_FILTER_FLAG_X"),
             (profile(architectures=["SCMP_ARCH_PDP11"]), "SCMP_ARCH_PDP11"),
             ({"linux": {"rootfsPropagation": "sometimes"}}, "rootfsPropagation"),
+            ({"linux": {"rootfsPropagation": ""}}, "(config.json /linux/rootfsPropagation)"),
             ({"linux": {"namespaces": namespaces("pid", "mount", "fun")}}, "fun"),
             ({"linux": {"timeOffsets": {"yesterday": {"secs": 1}, "monotonic": {"secs": 1, "nanosecs": 5}}}}, "time"),
             ({"linux": {"devices": [{"path": "/dev/x", "type": "z", "major": 1, "minor": 1}]}}, "/linux/devices/0"),
