@@ -240,15 +240,30 @@ int ns_join_process(int pidfd, pid_t pid, int flags, struct err *e)
 	return r;
 }
 
-int ns_time_offsets(const struct oci_time_offset_map *o, struct err *e)
+#define TIME_OFFSETS "/proc/self/timens_offsets"
+
+int ns_time_open(struct err *e)
+{
+	int fd = open(TIME_OFFSETS, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	fail(e, errno, "open \"%s\"", TIME_OFFSETS);
+	return fail_at(e, "/linux/timeOffsets");
+}
+
+int ns_time_offsets(int fd, const struct oci_time_offset_map *o, struct err *e)
 {
 	for (size_t i = 0; i < o->n; i++) {
 		char text[64];
+		int len = snprintf(text, sizeof text, "%s %lld %u", o->keys[i],
+		                   (long long)o->values[i].secs, o->values[i].nanosecs);
 
-		(void)snprintf(text, sizeof text, "%s %lld %u", o->keys[i],
-		               (long long)o->values[i].secs, o->values[i].nanosecs);
-		if (file_put(AT_FDCWD, "/proc/self/timens_offsets", text, e) < 0)
-			return fail_at(e, "/linux/timeOffsets/%s", o->keys[i]);
+		/* A write is taken at the beginning only, and the file knows no pwrite(2). */
+		if (lseek(fd, 0, SEEK_SET) == 0 && write(fd, text, (size_t)len) == len)
+			continue;
+		fail(e, errno, "write \"%s\" to \"%s\"", text, TIME_OFFSETS);
+		return fail_at(e, "/linux/timeOffsets/%s", o->keys[i]);
 	}
 	return 0;
 }

@@ -69,8 +69,11 @@ int ns_join_process(int pidfd, pid_t pid, int flags, struct err *e);
 /* Names of the namespaces in flags, "pid network", for messages; text is truncated to size. */
 const char *ns_flags_text(int flags, char *text, size_t size);
 
-/* Writes /proc/self/timens_offsets of a new time namespace that no process is in yet. */
-int ns_time_offsets(const struct oci_time_offset_map *o, struct err *e);
+/* Opens /proc/self/timens_offsets: before any change of ids or namespaces, after which the file may
+ * be that of the host's root. The kernel asks of who opened it whether it may set the offsets. */
+int ns_time_open(struct err *e);
+/* Writes there, when the time namespace is made and no process is in it yet. */
+int ns_time_offsets(int fd, const struct oci_time_offset_map *o, struct err *e);
 
 int ns_hostname(const char *hostname, const char *domainname, struct err *e);
 

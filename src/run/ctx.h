@@ -42,6 +42,7 @@ struct ctx {
 	pid_t stage;      /* a stage process that has to be reaped, or 0 */
 	bool stage_ended; /* it was reaped, but has not told of init yet */
 	int ns_fds[NS_COUNT];
+	int time_fd;                 /* stage: where time offsets go, or -1 */
 	struct net_moved *net_moved; /* runtime: the devices moved so far, for undo */
 	size_t n_net_moved;
 	bool rdt_begun;
@@ -75,6 +76,6 @@ struct ctx {
 	{                                                                                          \
 		.chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1, .start_sock = -1, \
 		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .net_ns = -1,            \
-		.console_sock = -1, .exit_record = -1, .pty = -1, .master = -1,                    \
+		.console_sock = -1, .exit_record = -1, .pty = -1, .master = -1, .time_fd = -1,     \
 		.rootfs = ROOTFS_INIT, .ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                 \
 	}

@@ -41,6 +41,7 @@ int row_exec_affinity_final(struct ctx *c, struct err *e);
 int row_exec_started(struct ctx *c, struct err *e);
 
 /* rows_init.c */
+int row_time_open(struct ctx *c, struct err *e);
 int row_ns_join(struct ctx *c, struct err *e);
 int row_userns_new(struct ctx *c, struct err *e);
 int row_idmap_adopt(struct ctx *c, struct err *e);

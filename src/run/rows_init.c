@@ -28,6 +28,12 @@ int row_barrier(struct ctx *c, struct err *e)
 
 /* ---- namespaces and ids */
 
+int row_time_open(struct ctx *c, struct err *e)
+{
+	c->time_fd = ns_time_open(e);
+	return c->time_fd < 0 ? -1 : 0;
+}
+
 int row_ns_join(struct ctx *c, struct err *e)
 {
 	const struct ns_plan *ns = &c->plan->ns;

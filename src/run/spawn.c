@@ -190,7 +190,8 @@ int spawn_from_stage(struct ctx *c, struct err *e)
 	if (c->plan->ns.new_flags & CLONE_NEWTIME) {
 		TRY(ns_unshare(CLONE_NEWTIME, e));
 		if (c->plan->ns.offsets)
-			TRY(ns_time_offsets(c->plan->ns.offsets, e));
+			TRY(ns_time_offsets(c->time_fd, c->plan->ns.offsets, e));
+		fd_close_at(&c->time_fd);
 	}
 	pid = clone_process((unsigned long long)flags | CLONE_PARENT, -1, &pidfd);
 	if (pid < 0)

@@ -39,6 +39,11 @@ static bool joins(const struct plan *p)
 	return p->ns.join_flags != 0;
 }
 
+static bool has_time_offsets(const struct plan *p)
+{
+	return p->ns.offsets != NULL;
+}
+
 static bool new_userns(const struct plan *p)
 {
 	return p->ns.new_flags & CLONE_NEWUSER;
@@ -190,6 +195,7 @@ const struct step create_steps[] = {
 	{"start-listen",           RUNTIME,   NULL,                   is_create,              row_start_listen,           NULL},
 	{"cgroup-create",          RUNTIME,   NULL,                   cgroup_first,           row_cgroup_create,          undo_cgroup},
 	{"spawn",                  RUNTIME,   NULL,                   NULL,                   spawn_init,                 spawn_undo},
+	{"time-open",              INIT_HOST, NULL,                   has_time_offsets,       row_time_open,              NULL},
 	{"ns-join",                INIT_HOST, NULL,                   joins,                  row_ns_join,                NULL},
 	{"userns-new",             INIT_HOST, NULL,                   new_userns,             row_userns_new,             NULL},
 	{"idmap-write",            RUNTIME,   "userns-new",           new_userns,             row_idmap_write,            NULL},

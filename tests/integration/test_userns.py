@@ -146,6 +146,33 @@ def joined():
         a.delete("--force")
 
 
+OFFSETS = {"monotonic": {"secs": 3000000, "nanosecs": 7}, "boottime": {"secs": 5000000, "nanosecs": 0}}
+
+
+def shifted(b, pid):
+    rows = [l.split() for l in read(f"/proc/{pid}/timens_offsets").splitlines()]
+    assert rows == [["monotonic", "3000000", "7"], ["boottime", "5000000", "0"]], (rows, b.output())
+
+
+@test("time offsets hold in a time namespace of the user namespace, a new one and one that is joined")
+def time_offsets():
+    userns_only()
+    if not os.path.exists("/proc/self/ns/time"):
+        raise Skip("no time namespaces in this kernel")
+    with Bundle(conf(linux={"namespaces": namespaces(*NAMESPACES, "user", "time"), "timeOffsets": OFFSETS})) as a:
+        owned(a).up("clock", "+", "pause")
+        shifted(a, a.pid())
+        assert int(a.facts()["monotonic"]) > 3000000, a.output()
+        facts = a.exec_facts("clock")
+        assert int(facts["boottime"]) > 5000000, facts.text
+        with Bundle({"linux": {"namespaces": namespaces(*NAMESPACES, "time", user=f"/proc/{a.pid()}/ns/user"),
+                               "timeOffsets": OFFSETS}}) as b:
+            owned(b).up()
+            shifted(b, b.pid())
+            b.delete("--force")
+        a.delete("--force")
+
+
 @test("mappings without a user namespace are refused")
 def mappings_without_ns():
     with Bundle({"linux": {"uidMappings": MAP, "gidMappings": MAP}}) as b:
@@ -212,6 +239,16 @@ def rootless_run():
         facts = Facts(r.out)
         assert facts["uid"] == "0" and facts["write:/tmp/made"] == "ok", r
         assert os.stat(b.path("/tmp/made")).st_uid == USER
+
+
+@test("unprivileged: time offsets hold")
+def rootless_time():
+    if not os.path.exists("/proc/self/ns/time"):
+        raise Skip("no time namespaces in this kernel")
+    with Bundle() as b:
+        r = rootless(b, "clock", over={"linux": {"namespaces": namespaces(*NAMESPACES, "user", "time"),
+                                                 "timeOffsets": OFFSETS}})
+        assert r.rc == 0 and int(Facts(r.out)["monotonic"]) > 3000000, r
 
 
 @test("unprivileged: setgroups is denied")
