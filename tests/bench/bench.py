@@ -29,6 +29,7 @@ echo "umask $(umask)"
 """
 LIMITS = [*range(48, 512, 16), *range(512, 1024, 64), *(1024 * n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))]
 KEYS = "create start delete".split()
+USER = 1000  # who runs the rootless bundle; it need not exist
 PARTS = "run steps live bundles calls limit parallel".split()
 
 
@@ -179,6 +180,33 @@ def user_namespace(conf):
         conf["linux"][key] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
 
 
+def rootless(conf):
+    """As USER, who has no second id and no cgroups."""
+    conf["linux"]["namespaces"] = [n for n in conf["linux"]["namespaces"] if n["type"] != "cgroup"]
+    conf["linux"]["namespaces"].append({"type": "user"})
+    for key in ("uidMappings", "gidMappings"):
+        conf["linux"][key] = [{"containerID": 0, "hostID": USER, "size": 1}]
+    conf["mounts"] = [m for m in conf["mounts"] if m["type"] != "cgroup"]
+    for mount in conf["mounts"]:
+        mount["options"] = [o for o in mount["options"] if o != "gid=5"]
+    del conf["linux"]["resources"]
+
+
+def measure_rootless(table, kinds, rounds):
+    os.chmod(path(), 0o711)  # the user must reach the root file system
+    where = bundle("rootless", "/bin/true", change=rootless)
+    roots = {}
+    for runtime in kinds:
+        roots[runtime.name] = path("states", runtime.name + "-user")
+        os.makedirs(roots[runtime.name], 0o700)
+        os.chown(roots[runtime.name], USER, USER)
+    for turn, runtime in turns(kinds, max(2, rounds // 3)):
+        argv = runtime.run(where, root=roots[runtime.name])
+        if runtime.name != "runc":
+            argv.insert(1, "--cgroup-manager=disabled")
+        table.add("rootless", runtime, turn, pace(argv, 1, 2, USER))
+
+
 BUNDLES = {"200 mounts": many_mounts, "64 KiB of env": long_environment, "user namespace": user_namespace}
 
 
@@ -201,6 +229,7 @@ def measure_bundles(table, kinds, rounds):
             if case == "systemd manager":
                 argv.insert(1, "--systemd-cgroup")
             table.calls[case, runtime.name] = strace_total(argv)
+    measure_rootless(table, kinds, rounds)
 
 
 # ---- system calls ----

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pace: runs a command again and again and prints what each run cost.
  *
- *   pace [-w WARM] [-n RUNS] COMMAND [ARG...]     "WALL_NS CPU_US MAXRSS_KIB STATUS" a run
- *   pace -p LANES -t MS COMMAND [ARG...]          "RUNS FAILED WALL_NS" once
+ *   pace [-u UID] [-w WARM] [-n RUNS] COMMAND [ARG...]   "WALL_NS CPU_US MAXRSS_KIB STATUS" a run
+ *   pace -p LANES -t MS COMMAND [ARG...]                 "RUNS FAILED WALL_NS" once
  *
- * "@" in an argument becomes the number of the run. The first form runs WARM runs untimed before.
- * The second keeps LANES commands running until MS milliseconds have passed and waits for the last.
- * CPU and peak memory are those of the command and of all its children that were waited for.
+ * "@" in an argument becomes the number of the run. The first form runs WARM runs untimed before,
+ * all as user UID. The second keeps LANES commands running until MS milliseconds have passed and
+ * waits for the last. CPU and peak memory are those of the command and of all its children that
+ * were waited for.
  *
  * It is static and small because execve(2) counts the peak memory of the caller of vfork(2) as the
  * child's: with Python as the caller every command would seem to need 10 MiB. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,10 +121,13 @@ static void lanes(char **argv, int width, long long budget)
 int main(int argc, char **argv)
 {
 	int option, warm = 0, runs = 1, width = 0, ms = 1000;
+	uid_t user = 0;
 
-	while ((option = getopt(argc, argv, "+w:n:p:t:")) > 0) {
+	while ((option = getopt(argc, argv, "+u:w:n:p:t:")) > 0) {
 		if (option == 'w')
 			warm = (int)strtol(optarg, NULL, 10);
+		else if (option == 'u')
+			user = (uid_t)strtol(optarg, NULL, 10);
 		else if (option == 'n')
 			runs = (int)strtol(optarg, NULL, 10);
 		else if (option == 'p')
@@ -142,6 +147,8 @@ int main(int argc, char **argv)
 	dup2(null, 1);
 	if (null > 3)
 		close(null);
+	if (user && (setgroups(0, NULL) < 0 || setgid(user) < 0 || setuid(user) < 0))
+		return 125;
 	number = (long)getpid() * 10000;
 	if (width)
 		lanes(argv + optind, width, ms * 1000000LL);

@@ -281,9 +281,9 @@ def live(runtime, where, name):
 
 # ---- samples ----
 
-def pace(argv, warm=0, runs=1):
+def pace(argv, warm=0, runs=1, user=0):
     """[(wall ms, cpu ms, KiB, status)] of each run."""
-    _, text = call(path("pace"), "-w", str(warm), "-n", str(runs), *argv)
+    _, text = call(path("pace"), "-u", str(user), "-w", str(warm), "-n", str(runs), *argv)
     rows = [line.split() for line in text.splitlines() if re.fullmatch(r"\d+ \d+ \d+ \d+", line)]
     if len(rows) != runs:
         raise RuntimeError(f"{' '.join(argv)}: {text[-400:]}")
