@@ -105,28 +105,39 @@ static bool node_matches(const struct node *n, const struct stat *st)
 	return S_ISFIFO(n->mode) || st->st_rdev == n->dev;
 }
 
-/* The host's node of the same path, bound on an empty file. The clone is examined, so a node that
- * changed meanwhile is no danger. */
-static int node_bind(const struct node *n, int target, struct err *e)
+static int node_host(const struct node *n, int fd, struct err *e)
 {
-	autofd tree = tree_clone(AT_FDCWD, n->path, AT_SYMLINK_NOFOLLOW);
-	bool old = tree < 0 && tree_errno_missing(errno);
 	struct stat st;
 
-	if (old)
-		tree = fd_try_open(AT_FDCWD, n->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (tree < 0 || fstat(tree, &st) < 0) {
+	if (fd < 0 || fstat(fd, &st) < 0) {
 		node_fail(n, errno, e);
 		return fail_hint(
 			e, "a user namespace cannot make devices: the host must have this one");
 	}
-	if (!node_matches(n, &st))
-		return node_fail(n, ENODEV, e);
-	if (!old && tree_attach(tree, target) == 0)
+	return node_matches(n, &st) ? 0 : node_fail(n, ENODEV, e);
+}
+
+static int node_bind_old(const struct node *n, int target, struct err *e)
+{
+	autofd host = fd_try_open(AT_FDCWD, n->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	TRY(node_host(n, host, e));
+	return old_bind(host, target, false) < 0 ? node_fail(n, errno, e) : 0;
+}
+
+/* The host's node of the same path, bound on an empty file. The clone is examined, so a node that
+ * changed meanwhile is no danger. Kernels before 6.15 bind nothing from a clone that is not
+ * attached: where move_mount(2) alone is missing the node is opened again. */
+static int node_bind(const struct node *n, int target, struct err *e)
+{
+	autofd tree = tree_clone(AT_FDCWD, n->path, AT_SYMLINK_NOFOLLOW);
+
+	if (tree < 0 && tree_errno_missing(errno))
+		return node_bind_old(n, target, e);
+	TRY(node_host(n, tree, e));
+	if (tree_attach(tree, target) == 0)
 		return 0;
-	if ((old || tree_errno_missing(errno)) && old_bind(tree, target, false) == 0)
-		return 0;
-	return node_fail(n, errno, e);
+	return tree_errno_missing(errno) ? node_bind_old(n, target, e) : node_fail(n, errno, e);
 }
 
 static int node_bind_new(const struct node *n, struct err *e)
