@@ -6,8 +6,8 @@
  *
  * It counts the system calls of one process: the command itself, or with -c the CHILDth process
  * that is made below it (1 is the first). At the entry of the Nth it kills that process, or, with
- * -e, lets the call not happen and return -ERRNO. FILE gets a line "call NUMBER" for each call
- * until then, and "hit" when it has happened. The exit status is the command's; 128 + N when a
+ * -e, lets the call not happen and return -ERRNO. FILE gets a line "call NAME" for each call (its
+ * number, if the name is none of those that tests ask for) until then, and "hit" when it has happened. The exit status is the command's; 128 + N when a
  * signal ended it, 124 when it did not end within SECONDS (everything traced is killed then), 125
  * when tracing fails.
  */
@@ -85,10 +85,40 @@ static void registers(pid_t pid, int enter)
 }
 #endif
 
+/* Built in, for test machines have no headers of the C library. */
+#define NAME(call)                                                                                 \
+	{                                                                                          \
+		SYS_##call, #call                                                                  \
+	}
+static const struct {
+	long number;
+	const char *name;
+} names[] = {
+	NAME(brk),        NAME(close),      NAME(exit),     NAME(exit_group),
+	NAME(getuid),     NAME(geteuid),    NAME(getgid),   NAME(getegid),
+	NAME(getpid),     NAME(getppid),    NAME(gettid),   NAME(umask),
+	NAME(rseq),       NAME(execve),     NAME(execveat), NAME(set_tid_address),
+	NAME(unlinkat),   NAME(flock),      NAME(keyctl),   NAME(set_robust_list),
+	NAME(mount),      NAME(umount2),    NAME(write),    NAME(rt_sigreturn),
+	NAME(pivot_root), NAME(move_mount), NAME(clone3),   NAME(openat2),
+#ifdef SYS_rmdir
+	NAME(rmdir),
+#endif
+#ifdef SYS_arch_prctl
+	NAME(arch_prctl),
+#endif
+};
+
 static void call_entered(pid_t pid, long nr)
 {
+	const char *name = NULL;
+
 	count++;
-	if (out)
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !name; i++)
+		name = names[i].number == nr ? names[i].name : NULL;
+	if (out && name)
+		fprintf(out, "call %s\n", name);
+	else if (out)
 		fprintf(out, "call %ld\n", nr);
 	if (count != at || hit)
 		return;

@@ -83,7 +83,6 @@ class Errors(Faults):
 
     def choose(self, calls, want=WANT):
         """(number of a call, error) of all that are to be tried."""
-        calls = [self.names.get(c, str(c)) for c in calls]
         # execve of the payload is the last that is ours
         last = max((i for i, c in enumerate(calls) if c.startswith("execve")), default=len(calls))
         calls = calls[:last + 1] if self.child else calls

@@ -186,7 +186,7 @@ def crowd():
     with Bundle(command_args("pause")) as b, tempfile.TemporaryDirectory(dir=work) as place:
         b.create()
         facts = {f: os.path.join(state_dir(b), f) for f in ("init", "state.json")}
-        names = [f"crowd-{n}" for n in range(600)]
+        names = [f"crowd-{n}" for n in range(300)]
         for name in names:  # the same process under other names: list cannot tell
             os.mkdir(os.path.join(place, name), 0o700)
             os.symlink(os.readlink(facts["init"]), os.path.join(place, name, "init"))
@@ -202,8 +202,8 @@ def crowd():
             if not shutil.which("strace") and ":" in what:
                 print(f"# no strace: {what} not tried")
                 continue
-            tool = ["strace", "-f", "-o", trace] if shutil.which("strace") else []
-            tool += ["-e", "inject=" + what] if ":" in what else []
+            tool = ["strace", "-f", "--seccomp-bpf", "-e", "trace=pipe2,clone,clone3,fork,exit_group", "-o", trace]
+            tool = tool + ["-e", "inject=" + what] * (":" in what) if shutil.which("strace") else []
             cpus = {min(os.sched_getaffinity(0))} if what == "one processor" else os.sched_getaffinity(0)
             r = run_command([*tool, *command("list", "-f", "json", rootdir=place)], check=True,
                             preexec=lambda: os.sched_setaffinity(0, cpus))
