@@ -218,6 +218,8 @@ static int fs_old_api(const struct fs_request *q, const struct rootfs_plan *p, s
 	if (old_move(mount, target) < 0)
 		return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", q->source, q->type,
 		            m->dest);
+	if (old_stage_end(&stage) < 0)
+		return fail(e, errno, "take the stage of \"%s\" away", m->dest);
 	return take_fd(&mount);
 }
 

@@ -201,6 +201,8 @@ static int bind_old(const struct mount_plan *m, struct rootfs *r, struct err *e)
 		return bind_fail(m, errno, e);
 	if (old_move(mounted, target) < 0)
 		return attach_fail(m, errno, e);
+	if (old_stage_end(&stage) < 0)
+		return fail(e, errno, "take the stage of \"%s\" away", m->dest);
 	r->old_api = true;
 	return 0;
 }

@@ -143,15 +143,25 @@ int old_stage_top(const struct old_stage *s)
 	return fd_try_open(s->dir, point_name, O_PATH | O_NOFOLLOW);
 }
 
-void old_stage_close(struct old_stage *s)
+int old_stage_end(struct old_stage *s)
 {
 	char path[FD_PATH_MAX];
-	int saved = errno;
 
-	if (s->dir >= 0)
-		(void)umount2(fd_path(s->dir, path), MNT_DETACH); /* it is ours and is there */
+	if (umount2(fd_path(s->dir, path), MNT_DETACH) < 0)
+		return -1;
 	fd_close_at(&s->point);
 	fd_close_at(&s->dir);
+	return 0;
+}
+
+void old_stage_close(struct old_stage *s)
+{
+	int saved = errno;
+
+	if (s->dir >= 0 && old_stage_end(s) < 0) {
+		fd_close_at(&s->point);
+		fd_close_at(&s->dir);
+	}
 	errno = saved;
 }
 

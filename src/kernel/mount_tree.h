@@ -72,7 +72,9 @@ struct old_stage {
 int old_stage_open(const struct rootfs *r, bool dir, struct old_stage *s); /* -1 with errno */
 /* The mount that was made on the stage's point; -1 with errno. */
 int old_stage_top(const struct old_stage *s);
-/* What is still on the stage goes with it. */
+/* Takes it away when the mount has left it; -1 with errno. */
+int old_stage_end(struct old_stage *s);
+/* The same after a failure: what is still on the stage goes with it. */
 void old_stage_close(struct old_stage *s);
 /* Moves a mount from the stage onto the target; -1 with errno. */
 int old_move(int mount, int target);

@@ -152,7 +152,7 @@ int container_destroy(struct container *k, struct err *e)
 	left = REMOVE_WAIT_MS - (int)(clock_ms() - start);
 	if (cg.n)
 		TRY(cgroup_remove(&cg, left > REMOVE_LEAST ? left : REMOVE_LEAST, e));
-	if (k->rec && map_get(&k->rec->annotations, CGROUP_NAMED_ANNOTATION))
+	if (k->rec && k->rec->named_group)
 		TRY(cgroup_named_remove(k->id, REMOVE_LEAST, e));
 	rdt = container_rdt(k->rec);
 	TRY(rdt_remove(&rdt, e));

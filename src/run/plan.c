@@ -378,6 +378,7 @@ static int plan_record(struct plan *p, struct arena *a, struct err *e)
 	r->listener_path = (char *)p->listener_path;
 	r->listener_metadata = (char *)p->listener_metadata;
 	r->no_new_keyring = !p->new_keyring;
+	r->named_group = p->named_group;
 	p->record = r;
 	return 0;
 }

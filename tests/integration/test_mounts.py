@@ -18,12 +18,15 @@ def mounts(*entries):
 
 
 @contextlib.contextmanager
-def tree(b):
-    """Directory src with a tmpfs mounted on src/sub; both hold a file."""
+def tree(b, bound=False):
+    """Directory src with a tmpfs, or another directory, mounted on src/sub; both hold a file."""
     src = b.side("src")
     write(src + "/file", "outer")
     os.mkdir(src + "/sub")
-    mount("tmpfs", src + "/sub", "tmpfs")
+    if bound:
+        mount(b.side("other"), src + "/sub", None, MS_BIND)
+    else:
+        mount("tmpfs", src + "/sub", "tmpfs")
     write(src + "/sub/file", "inner")
     try:
         yield src
@@ -443,7 +446,7 @@ def idmap():
 def ridmap():
     needs_calls("mount_setattr", "open_tree")
     maps = [{"containerID": 0, "hostID": 5000, "size": 2000}]
-    with Bundle() as b, tree(b) as src:
+    with Bundle() as b, tree(b, bound=True) as src:  # before 6.3 a tmpfs has no ids to map
         b.save(mounts(bind(src, "/d", "rbind", "ridmap", uidMappings=maps, gidMappings=maps)))
         facts = b.probe("stat", "/d/file", "/d/sub/file")
         assert facts.stat("/d/file")["uid"] == "5000", facts.text

@@ -92,6 +92,7 @@ def each_forbidden():
 @test("a flag that a kernel does not know yet: that of close_range, nosymfollow for new file systems")
 def flag_missing():
     life("EINVAL", "close_range/2/4")
+    needs_calls("fsopen", "fsmount")
     with Bundle() as b:
         b.save({"mounts": MOUNTS + [{"destination": "/t", "type": "tmpfs", "source": "t",
                                      "options": ["nosymfollow", "nosuid"]}]}, command_args("mounts"))
