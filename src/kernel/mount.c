@@ -22,6 +22,7 @@
 #include "kernel/mount_kind.h"
 #include "kernel/mount_target.h"
 #include "kernel/mount_tree.h"
+#include "kernel/ns.h"
 #include "kernel/rootfs.h"
 
 static bool type_is(const struct mount_plan *m, const char *type)
@@ -356,7 +357,8 @@ int fs_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct roo
 		q.no_ids = true;
 		mount = fs_mount(&q, p, r, source, target, e);
 	}
-	if (mount < 0 && tree_errno_missing(e->errnum) && fs_bind_substitute(m, p, r, e) == 0)
+	if (mount < 0 && tree_errno_missing(e->errnum) && ns_user_is_other() &&
+	    fs_bind_substitute(m, p, r, e) == 0)
 		return fs_verify(m, r, e);
 	if (mount < 0)
 		return fs_hint(m, p, e);

@@ -268,6 +268,16 @@ int ns_time_offsets(int fd, const struct oci_time_offset_map *o, struct err *e)
 	return 0;
 }
 
+#define INIT_USER_NS "user:[4026531837]" /* PROC_USER_INIT_INO, fixed since Linux 3.8 */
+
+bool ns_user_is_other(void)
+{
+	char text[32] = "";
+
+	return readlink("/proc/self/ns/user", text, sizeof text - 1) >= 0 &&
+	       strcmp(text, INIT_USER_NS) != 0;
+}
+
 int ns_hostname(const char *hostname, const char *domainname, struct err *e)
 {
 	if (hostname && *hostname && sethostname(hostname, strlen(hostname)) < 0) {

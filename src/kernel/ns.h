@@ -25,6 +25,9 @@ enum ns_kind {
 	NS_COUNT
 };
 
+/* Whether the caller's user namespace is known to be another one than that of the boot. */
+bool ns_user_is_other(void);
+
 struct ns_type {
 	const char *name; /* the specification's word: "network" */
 	const char *proc; /* the name below /proc/PID/ns: "net" */

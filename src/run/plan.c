@@ -146,20 +146,13 @@ static int check_namespaces(struct plan *p, struct err *e)
 
 /* ---- ids */
 
-#define INIT_USER_NS "user:[4026531837]" /* PROC_USER_INIT_INO, fixed since Linux 3.8 */
-
 bool plan_is_rootless(const struct davit_context *c)
 {
-	char text[32] = "";
-
 	if (c->rootless != DAVIT_AUTO)
 		return c->rootless == DAVIT_TRUE;
 	if (geteuid() != 0)
 		return true;
-	/* in doubt no failure is tolerated */
-	if (readlink("/proc/self/ns/user", text, sizeof text - 1) < 0)
-		return false;
-	return strcmp(text, INIT_USER_NS) != 0;
+	return ns_user_is_other(); /* in doubt no failure is tolerated */
 }
 
 static struct oci_id_mapping *map_single(uint32_t host, struct arena *a)
