@@ -7,9 +7,9 @@
  * It counts the system calls of one process: the command itself, or with -c the CHILDth process
  * that is made below it (1 is the first). At the entry of the Nth it kills that process, or, with
  * -e, lets the call not happen and return -ERRNO. FILE gets a line "call NAME" for each call (its
- * number, if the name is none of those that tests ask for) until then, and "hit" when it has happened. The exit status is the command's; 128 + N when a
- * signal ended it, 124 when it did not end within SECONDS (everything traced is killed then), 125
- * when tracing fails.
+ * number, if the name is none of those that tests ask for) until then, and "hit" when it has
+ * happened. The exit status is the command's; 128 + N when a signal ended it, 124 when it did not
+ * end within SECONDS (everything traced is killed then), 125 when tracing fails.
  */
 #define _GNU_SOURCE
 #include <errno.h>
