@@ -132,6 +132,17 @@ static const struct {
 	{"listns",                  470},
 };
 
+/* And those of one architecture alone, in gaps of its table. */
+static const struct {
+	const char *name;
+	uint32_t arch;
+	uint16_t nr;
+} own_calls[] = {
+	{"uretprobe",     SCMP_ARCH_X86_64,  335},
+	{"uprobe",        SCMP_ARCH_X86_64,  336},
+	{"riscv_hwprobe", SCMP_ARCH_RISCV64, 258},
+};
+
 static struct seccomp_call call_young(const struct seccomp_arch *a, const char *name)
 {
 	struct seccomp_call c = {0};
@@ -140,13 +151,11 @@ static struct seccomp_call call_young(const struct seccomp_arch *a, const char *
 		if (strcmp(young_calls[i].name, name) == 0)
 			c = (struct seccomp_call){
 				.known = true, .has_nr = true, .nr = a->base + young_calls[i].nr};
-	/* a probe of x86_64 alone, in a gap of its table */
-	if (strcmp(name, "uretprobe") == 0)
-		c = (struct seccomp_call){
-			.known = true, .has_nr = a->token == SCMP_ARCH_X86_64, .nr = 335};
-	else if (strcmp(name, "uprobe") == 0)
-		c = (struct seccomp_call){
-			.known = true, .has_nr = a->token == SCMP_ARCH_X86_64, .nr = 336};
+	for (size_t i = 0; i < COUNT(own_calls); i++)
+		if (strcmp(own_calls[i].name, name) == 0)
+			c = (struct seccomp_call){.known = true,
+			                          .has_nr = a->token == own_calls[i].arch,
+			                          .nr = own_calls[i].nr};
 	return c;
 }
 

@@ -21,6 +21,7 @@
 #define X32_BIT       UINT32_C(0x40000000)
 #define PRIVATE_CALLS UINT32_C(0x10000)
 #define BAD_ARCH      SECCOMP_RET_KILL_THREAD /* as libseccomp */
+#define ERRNO_MAX     4095                    /* its MAX_ERRNO */
 #define SLOTS         1024
 #define REPLY(nr)     (SECCOMP_RET_ERRNO | (nr))
 
@@ -41,7 +42,8 @@ struct entry {
 	size_t first, n;
 };
 
-/* Rule number rule applies to call nr; part: only with that first argument, or -1. */
+/* Rule number rule, or VOID, applies to call nr; part: only with that first argument, or -1. */
+#define VOID UINT32_MAX
 struct hit {
 	uint32_t nr;
 	uint32_t rule;
@@ -83,7 +85,9 @@ static int action_parse(const char *name, bool has_errno, uint32_t errno_ret, ui
 
 	if (has_errno && !takes)
 		return fail(e, 0, "seccomp action %s takes no errno", name);
-	if (has_errno && errno_ret > SECCOMP_RET_DATA)
+	/* the kernel returns no errno above ERRNO_MAX, but a tracer gets what it is given */
+	if (has_errno &&
+	    errno_ret > ((uint32_t)base == SECCOMP_RET_ERRNO ? ERRNO_MAX : SECCOMP_RET_DATA))
 		return fail(e, 0, "errno %u is out of range", errno_ret);
 	*action = (uint32_t)base | (takes ? (has_errno ? errno_ret : EPERM) : 0);
 	return 0;
@@ -195,13 +199,13 @@ static int profile_parse(struct compiler *c, uint32_t native, struct err *e)
 
 /* ---- Names to numbers, for one architecture */
 
-static void hit_add(struct compiler *c, uint32_t nr, size_t rule, int32_t part)
+static void hit_add(struct compiler *c, uint32_t nr, uint32_t rule, int32_t part)
 {
 	if (c->n_hits == c->max_hits) {
 		c->max_hits = c->max_hits * 2 + 512;
 		c->hits = xrealloc(c->hits, c->max_hits, sizeof(*c->hits));
 	}
-	c->hits[c->n_hits++] = (struct hit){nr, (uint32_t)rule, part};
+	c->hits[c->n_hits++] = (struct hit){nr, rule, part};
 }
 
 static int name_unknown(const struct compiler *c, size_t i, size_t k, struct err *e)
@@ -216,9 +220,9 @@ static int name_unknown(const struct compiler *c, size_t i, size_t k, struct err
 	return fail_at(e, "/linux/seccomp/syscalls/%zu/names/%zu", i, k);
 }
 
-/* *newest: the highest number named, or 0. */
-static int entry_resolve(struct compiler *c, const struct seccomp_arch *a, size_t i,
-                         uint32_t *newest, struct err *e)
+/* *past: the number after the highest one named, or 0. */
+static int entry_resolve(struct compiler *c, const struct seccomp_arch *a, size_t i, uint32_t *past,
+                         struct err *e)
 {
 	const struct oci_syscall *s = &c->profile->syscalls[i];
 	const struct entry *entry = &c->entries[i];
@@ -228,16 +232,18 @@ static int entry_resolve(struct compiler *c, const struct seccomp_arch *a, size_
 
 		if (!call.known && a == c->archs[0])
 			TRY(name_unknown(c, i, k, e));
-		/* arm has calls of its own far above the common ones */
-		if (call.has_nr && call.nr > *newest && call.nr - a->base < PRIVATE_CALLS)
-			*newest = call.nr;
-		if (call.has_mux && call.mux_nr > *newest)
-			*newest = call.mux_nr;
+		/* arm has calls of its own far above the common ones: named, they are not newer */
+		if (call.has_nr && call.nr - a->base >= PRIVATE_CALLS)
+			hit_add(c, call.nr, VOID, -1);
+		else if (call.has_nr && call.nr >= *past)
+			*past = call.nr + 1;
+		if (call.has_mux && call.mux_nr >= *past)
+			*past = call.mux_nr + 1;
 		for (size_t r = entry->first; r < entry->first + entry->n; r++) {
 			if (call.has_nr)
-				hit_add(c, call.nr, r, -1);
+				hit_add(c, call.nr, (uint32_t)r, -1);
 			if (call.has_mux)
-				hit_add(c, call.mux_nr, r, (int32_t)call.mux_part);
+				hit_add(c, call.mux_nr, (uint32_t)r, (int32_t)call.mux_part);
 		}
 	}
 	return 0;
@@ -322,13 +328,19 @@ static struct bpf_to word_above(struct bpf *b, unsigned op, struct word low,
 	return bpf_load(b, high->offset);
 }
 
-/* narrow: the kernel looks at 32 bits of it. */
+/* narrow: the kernel looks at 32 bits of it, which are below any value that has more. */
 static struct bpf_to cond_emit(struct bpf *b, const struct seccomp_arch *a, const struct cond *c,
                                bool narrow, struct bpf_to yes, struct bpf_to no)
 {
 	struct word low = cond_word(a, c, 0), high = cond_word(a, c, 1);
 	const struct word *upper = narrow || !a->wide ? NULL : &high;
 
+	if (narrow && a->wide && high.value != 0) {
+		if (c->op == SCMP_CMP_LT || c->op == SCMP_CMP_LE)
+			return yes;
+		if (c->op == SCMP_CMP_GT || c->op == SCMP_CMP_GE)
+			return no;
+	}
 	switch (c->op) {
 	case SCMP_CMP_EQ:
 	case SCMP_CMP_MASKED_EQ:
@@ -376,10 +388,11 @@ static struct bpf_to call_emit(struct compiler *c, const struct seccomp_arch *a,
 	struct bpf_to to = bpf_action(c->default_action);
 
 	for (size_t i = 0; i < n; i++)
-		if (c->rules[hits[i].rule].n_conds == 0 && hits[i].part < 0)
+		if (hits[i].rule != VOID && c->rules[hits[i].rule].n_conds == 0 && hits[i].part < 0)
 			return bpf_action(c->rules[hits[i].rule].action);
 	for (size_t i = n; i-- > 0;)
-		to = rule_emit(c, a, &hits[i], is_ioctl, to);
+		if (hits[i].rule != VOID)
+			to = rule_emit(c, a, &hits[i], is_ioctl, to);
 	return to;
 }
 
@@ -435,13 +448,14 @@ static int arch_runs(struct compiler *c, const struct seccomp_arch *a, struct ru
 {
 	struct bpf_to fallback = bpf_action(c->default_action);
 	struct seccomp_call ioctl_call = seccomp_call_find(a, "ioctl");
-	struct bpf_to tail = tail_action(c);
-	uint32_t newest = 0;
+	struct bpf_to tail;
+	uint32_t past = 0;
 	size_t n;
 
 	c->n_hits = 0;
 	for (size_t i = 0; i < c->profile->n_syscalls; i++)
-		TRY(entry_resolve(c, a, i, &newest, e));
+		TRY(entry_resolve(c, a, i, &past, e));
+	tail = past > 0 ? tail_action(c) : fallback;
 	hits_sort(c, a->base);
 	runs->v = xrealloc(runs->v, runs->n + 2 * c->n_hits + 8, sizeof(*runs->v));
 	runs_add(runs, a->token == SCMP_ARCH_X32 ? X32_BIT : 0, fallback);
@@ -451,13 +465,13 @@ static int arch_runs(struct compiler *c, const struct seccomp_arch *a, struct ru
 
 		for (n = 1; i + n < c->n_hits && h[n].nr == h->nr;)
 			n++;
-		if (h->nr > newest && runs->v[runs->n - 1].start <= newest)
-			runs_add(runs, newest + 1, tail);
+		if (h->nr >= past && runs->v[runs->n - 1].start < past)
+			runs_add(runs, past, tail);
 		runs_add(runs, h->nr, call_emit(c, a, h, n, is_ioctl));
-		runs_add(runs, h->nr + 1, h->nr < newest ? fallback : tail);
+		runs_add(runs, h->nr + 1, h->nr + 1 < past ? fallback : tail);
 	}
-	if (newest > 0 && (c->n_hits == 0 || c->hits[c->n_hits - 1].nr < newest))
-		runs_add(runs, newest + 1, tail);
+	if (past > 0 && (c->n_hits == 0 || c->hits[c->n_hits - 1].nr + 1 < past))
+		runs_add(runs, past, tail);
 	return 0;
 }
 

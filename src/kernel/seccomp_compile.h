@@ -13,7 +13,8 @@
  *   Where it differs, on purpose:
  * - Rules with args of one call whose actions differ are tried in the order of the profile
  *   (libseccomp sorts them by its own key).
- * - Argument 1 of ioctl(2) is compared as the 32 bits the kernel looks at (CVE-2019-10063).
+ * - Argument 1 of ioctl(2) is compared as the 32 bits the kernel looks at (CVE-2019-10063): with
+ *   the lower half of a value it is to equal, and as a smaller one with a value of more bits.
  * - When the default is ERRNO with EPERM, a call newer than every call the profile names for the
  *   architecture gives ENOSYS, so that programs fall back to older calls instead of failing. runc
  *   does so for every refusing default; here a default that kills, traps, notifies or names

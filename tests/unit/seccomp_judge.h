@@ -119,17 +119,25 @@ static inline uint32_t action_of(const char *name, bool has_errno, uint32_t errn
 	return (uint32_t)v;
 }
 
-/* False if the library refuses the profile (actions that contradict each other). */
-static inline bool judge_compile(const struct oci_seccomp *p, const uint32_t *archs, size_t n_archs,
-                                 bool big, struct program *out)
+static inline uint32_t default_of(const struct oci_seccomp *p)
 {
-	uint32_t base =
-		action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+	return action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+}
+
+/* False if the library refuses the profile (actions that contradict each other). first: the call
+ * its filter should begin with, or NULL. */
+static inline bool judge_compile(const struct oci_seccomp *p, const uint32_t *archs, size_t n_archs,
+                                 bool big, const char *first, struct program *out)
+{
+	uint32_t base = default_of(p);
 	scmp_filter_ctx ctx = seccomp_init(base);
 	int fd = memfd_create("filter", MFD_CLOEXEC);
 	bool good = true;
 	off_t size;
 
+	*out = (struct program){0};
+	if (ctx == NULL) /* it has no such default action */
+		return close(fd) < 0;
 	if (archs[0] != seccomp_arch_native())
 		seccomp_arch_remove(ctx, SCMP_ARCH_NATIVE);
 	for (size_t i = 0; i < n_archs; i++)
@@ -142,6 +150,8 @@ static inline bool judge_compile(const struct oci_seccomp *p, const uint32_t *ar
 		for (size_t k = 0; k < s->n_names && action != base; k++)
 			good &= judge_rule(ctx, action, s->names[k], s);
 	}
+	if (first != NULL)
+		seccomp_syscall_priority(ctx, seccomp_syscall_resolve_name(first), 255);
 	good = good && seccomp_export_bpf(ctx, fd) == 0;
 	seccomp_release(ctx);
 	size = lseek(fd, 0, SEEK_END);
@@ -189,12 +199,17 @@ static inline bool entry_holds(const struct oci_syscall *s, const struct call *c
 
 	for (size_t i = 0; i < s->n_args; i++) {
 		unsigned index = s->args[i].index;
-		bool narrow = !a->wide || (is_ioctl && index == 1);
+		bool request = is_ioctl && index == 1, narrow = !a->wide || request;
+		bool holds = cond_holds(&s->args[i], c->args[index], narrow);
 
+		/* its 32 bits are below what has more */
+		if (a->wide && request && s->args[i].value >> 32 != 0 &&
+		    strchr("LG", s->args[i].op[9]) != NULL)
+			holds = s->args[i].op[9] == 'L';
 		split |= seen >> index & 1;
 		seen |= 1U << index;
 		n++;
-		hold += (muxed && index == 0) || cond_holds(&s->args[i], c->args[index], narrow);
+		hold += (muxed && index == 0) || holds;
 	}
 	return split ? hold > 0 : hold == n;
 }
@@ -204,8 +219,7 @@ static inline bool judge_find(const struct oci_seccomp *p, const struct call *c,
                               const struct seccomp_arch *a, const char *name, const char *muxed,
                               uint32_t *action)
 {
-	uint32_t base =
-		action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+	uint32_t base = default_of(p);
 	bool found = false;
 
 	for (size_t i = 0; i < p->n_syscalls; i++) {
@@ -231,13 +245,59 @@ static inline bool judge_find(const struct oci_seccomp *p, const struct call *c,
 	return found;
 }
 
+/* Numbers from an architecture's base on that may have a name. */
+#define NAMED 1024
+/* Where those of arm alone begin. */
+#define PRIVATE 0xf0000
+
 /* The names of the numbers of one architecture, as the library sees them. */
 struct table {
 	const struct seccomp_arch *arch;
-	char *names[700];
+	char *names[NAMED], *private[16]; /* arm has numbers far above the common ones */
 	char *socket_parts[32], *ipc_parts[32];
 	uint32_t socketcall, ipc;
 };
+
+static inline bool name_known(const char *name)
+{
+	return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+}
+
+/* Younger than the library, by the numbers of the kernel's tables. */
+static inline char *young_name(uint32_t token, uint32_t nr)
+{
+	const char *name = NULL;
+
+	static const char *const common[] = {"set_mempolicy_home_node",
+	                                     "cachestat",
+	                                     "fchmodat2",
+	                                     "map_shadow_stack",
+	                                     "futex_wake",
+	                                     "futex_wait",
+	                                     "futex_requeue",
+	                                     "statmount",
+	                                     "listmount",
+	                                     "lsm_get_self_attr",
+	                                     "lsm_set_self_attr",
+	                                     "lsm_list_modules",
+	                                     "mseal",
+	                                     "setxattrat",
+	                                     "getxattrat",
+	                                     "listxattrat",
+	                                     "removexattrat",
+	                                     "open_tree_attr",
+	                                     "file_getattr",
+	                                     "file_setattr",
+	                                     "listns"};
+
+	if (nr - 450 < COUNT(common))
+		name = common[nr - 450];
+	else if (token == SCMP_ARCH_X86_64 && (nr == 335 || nr == 336))
+		name = nr == 335 ? "uretprobe" : "uprobe";
+	else if (token == SCMP_ARCH_RISCV64 && nr == 258)
+		name = "riscv_hwprobe";
+	return name != NULL && !name_known(name) ? xstrdup(name) : NULL;
+}
 
 static inline void table_make(struct table *t, uint32_t token)
 {
@@ -245,8 +305,14 @@ static inline void table_make(struct table *t, uint32_t token)
 
 	memset(t, 0, sizeof(*t));
 	t->arch = seccomp_arch_find(token);
-	for (uint32_t i = 0; i < 700; i++)
+	for (uint32_t i = 0; i < NAMED; i++) {
 		t->names[i] = seccomp_syscall_resolve_num_arch(token, (int)(t->arch->base + i));
+		if (t->names[i] == NULL)
+			t->names[i] = young_name(token, i);
+	}
+	for (uint32_t i = 0; i < COUNT(t->private); i++)
+		t->private[i] =
+			seccomp_syscall_resolve_num_arch(token, (int)(t->arch->base + PRIVATE + i));
 	for (int i = 1; i < 32; i++) {
 		t->socket_parts[i] = seccomp_syscall_resolve_num_arch(token, -100 - i);
 		t->ipc_parts[i] = seccomp_syscall_resolve_num_arch(token, -200 - i);
@@ -259,8 +325,10 @@ static inline void table_make(struct table *t, uint32_t token)
 
 static inline void table_drop(struct table *t)
 {
-	for (int i = 0; i < 700; i++)
+	for (size_t i = 0; i < NAMED; i++)
 		free(t->names[i]);
+	for (size_t i = 0; i < COUNT(t->private); i++)
+		free(t->private[i]);
 	for (int i = 0; i < 32; i++) {
 		free(t->socket_parts[i]);
 		free(t->ipc_parts[i]);
@@ -272,7 +340,7 @@ static inline uint32_t judge_text(const struct oci_seccomp *p, const struct tabl
                                   const struct call *c, bool *found)
 {
 	uint32_t at = c->nr - t->arch->base, action = 0;
-	const char *name = at < 700 ? t->names[at] : NULL, *muxed = NULL;
+	const char *name = at < NAMED ? t->names[at] : NULL, *muxed = NULL;
 	uint64_t part = t->arch->wide ? c->args[0] : (uint32_t)c->args[0];
 
 	if (c->nr == t->socketcall && part < 32)
@@ -280,7 +348,5 @@ static inline uint32_t judge_text(const struct oci_seccomp *p, const struct tabl
 	else if (c->nr == t->ipc && part < 32)
 		muxed = t->ipc_parts[part];
 	*found = judge_find(p, c, t->arch, name, muxed, &action);
-	return *found ? action
-	              : action_of(p->default_action, p->has_default_errno_ret,
-	                          p->default_errno_ret);
+	return *found ? action : default_of(p);
 }

@@ -5,6 +5,7 @@
 #include "kernel/seccomp_compile.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -83,7 +84,7 @@ static bool differs(const char *what, const struct oci_seccomp *p, const struct 
 		printf("# %s: arch %08x nr %#x (%s) args %llx %llx %llx: got %08x, want %08x; "
 		       "default %s, %zu\n",
 		       what, c->arch, c->nr,
-		       c->nr - t->arch->base < 700 ? t->names[c->nr - t->arch->base] : "-",
+		       c->nr - t->arch->base < NAMED ? t->names[c->nr - t->arch->base] : "-",
 		       (unsigned long long)c->args[0], (unsigned long long)c->args[1],
 		       (unsigned long long)c->args[2], got, want, p->default_action, p->n_syscalls);
 	told = p;
@@ -103,8 +104,7 @@ static bool number_agrees(const struct oci_seccomp *p, const struct seccomp_prog
                           size_t rounds)
 {
 	struct call c = {.arch = t->arch->audit, .nr = nr, .big = t->arch->big};
-	uint32_t base =
-		action_of(p->default_action, p->has_default_errno_ret, p->default_errno_ret);
+	uint32_t base = default_of(p);
 	unsigned seed = nr;
 	bool good = true, found;
 
@@ -143,7 +143,7 @@ static bool profile_agrees(const struct oci_seccomp *p, const struct setting *s,
 		return false;
 	}
 	judged = s->ask_library &&
-	         judge_compile(p, s->archs, s->n_archs, tables[0].arch->big, &library);
+	         judge_compile(p, s->archs, s->n_archs, tables[0].arch->big, NULL, &library);
 	for (size_t i = 0; i < s->n_archs; i++) {
 		uint32_t base = tables[i].arch->base;
 
@@ -236,8 +236,8 @@ static void test_random_profiles(void)
 	ok(by_library > before);
 }
 
-static uint32_t decide(const struct oci_seccomp *p, uint32_t audit, uint32_t nr, uint64_t a0,
-                       uint64_t a1)
+static uint32_t decide_on(uint32_t native, const struct oci_seccomp *p, uint32_t audit, uint32_t nr,
+                          uint64_t a0, uint64_t a1)
 {
 	struct call c = {
 		.arch = audit, .nr = nr, .args = {a0, a1}
@@ -246,11 +246,17 @@ static uint32_t decide(const struct oci_seccomp *p, uint32_t audit, uint32_t nr,
 	struct err e = {0};
 	uint32_t got;
 
-	if (seccomp_compile(p, SCMP_ARCH_X86_64, 0, &ours, &e) < 0)
+	if (seccomp_compile(p, native, 0, &ours, &e) < 0)
 		return 0xeeeeeeee;
 	got = machine_run(ours.insns, ours.n, &c);
 	seccomp_free(&ours);
 	return got;
+}
+
+static uint32_t decide(const struct oci_seccomp *p, uint32_t audit, uint32_t nr, uint64_t a0,
+                       uint64_t a1)
+{
+	return decide_on(SCMP_ARCH_X86_64, p, audit, nr, a0, a1);
 }
 
 #define S(literal) ((char[]){literal})
@@ -308,6 +314,12 @@ static void test_newer_calls(void)
 	is_int(decide(&p, SCMP_ARCH_X86_64, 9999, 0, 0), KILL);
 	p.default_action = S("SCMP_ACT_ALLOW");
 	is_int(decide(&p, SCMP_ARCH_X86_64, 9999, 0, 0), SECCOMP_RET_ALLOW);
+	/* number 0 alone, even if void, is a newest call */
+	names[0] = S("read");
+	s.n_names = 1;
+	p.default_action = S("SCMP_ACT_ERRNO");
+	s.action = S("SCMP_ACT_ERRNO");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 1, 0, 0), ERR(ENOSYS));
 	/* no profile, no newest call */
 	p.default_action = S("SCMP_ACT_ERRNO");
 	p.n_syscalls = 0;
@@ -330,6 +342,27 @@ static void test_young_names(void)
 	is_int(decide(&p, SCMP_ARCH_X86_64, X32_BIT | 462, 0, 0), SECCOMP_RET_TRAP);
 	is_int(decide(&p, SCMP_ARCH_X86_64, 335, 0, 0), SECCOMP_RET_TRAP);
 	is_int(decide(&p, SCMP_ARCH_X86, 335, 0, 0), SECCOMP_RET_ALLOW);
+	names[0] = S("riscv_hwprobe");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 258, 0, 0), SECCOMP_RET_ALLOW);
+	is_int(decide_on(SCMP_ARCH_RISCV64, &p, SCMP_ARCH_RISCV64, 258, 0, 0), SECCOMP_RET_TRAP);
+}
+
+/* arm has numbers far above the common ones, which are not newer than those. */
+static void test_private_calls(void)
+{
+	char *names[] = {S("set_tls"), S("read")};
+	struct oci_syscall s = {.names = names, .n_names = 1, .action = S("SCMP_ACT_ALLOW")};
+	struct oci_seccomp p = {
+		.default_action = S("SCMP_ACT_ERRNO"), .syscalls = &s, .n_syscalls = 1};
+	const uint32_t native = SCMP_ARCH_ARM;
+
+	is_int(decide_on(native, &p, native, 0xf0005, 0, 0), SECCOMP_RET_ALLOW);
+	is_int(decide_on(native, &p, native, 4, 0, 0), ERR(EPERM));
+	s.n_names = 2;
+	is_int(decide_on(native, &p, native, 4, 0, 0), ERR(ENOSYS));
+	is_int(decide_on(native, &p, native, 0xf0006, 0, 0), ERR(ENOSYS));
+	s.action = S("SCMP_ACT_ERRNO"); /* void, but named */
+	is_int(decide_on(native, &p, native, 0xf0005, 0, 0), ERR(EPERM));
 }
 
 static void test_ioctl(void)
@@ -348,6 +381,18 @@ static void test_ioctl(void)
 	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0x5412), ERR(EPERM));
 	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0x100005412), ERR(EPERM));
 	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0x5413), SECCOMP_RET_ALLOW);
+	/* 32 bits are below what has more */
+	arg.value = 0x100000001;
+	arg.op = S("SCMP_CMP_LT");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0x5412), ERR(EPERM));
+	arg.op = S("SCMP_CMP_LE");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0xffffffff), ERR(EPERM));
+	arg.op = S("SCMP_CMP_GT");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0x5412), SECCOMP_RET_ALLOW);
+	arg.op = S("SCMP_CMP_GE");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 16, 0, 0xffffffff), SECCOMP_RET_ALLOW);
+	arg.value = 0x5412;
+	arg.op = S("SCMP_CMP_EQ");
 	/* other calls have all 64 bits compared */
 	names[0] = S("fcntl");
 	is_int(decide(&p, SCMP_ARCH_X86_64, 72, 0, 0x5412), ERR(EPERM));
@@ -420,6 +465,15 @@ static void test_refused(void)
 	p.has_default_errno_ret = true;
 	p.default_errno_ret = 65536;
 	refused(&p, 0, "/linux/seccomp/defaultAction");
+	p.default_errno_ret = 4096; /* the kernel would make 4095 of it */
+	refused(&p, 0, "/linux/seccomp/defaultAction");
+	p.default_action = S("SCMP_ACT_TRACE");
+	is_int(decide(&p, SCMP_ARCH_X86_64, 1, 0, 0), SECCOMP_RET_TRACE | 4096);
+	p.default_errno_ret = 65536;
+	refused(&p, 0, "/linux/seccomp/defaultAction");
+	p.default_action = S("SCMP_ACT_ERRNO");
+	p.default_errno_ret = 4095;
+	is_int(decide(&p, SCMP_ARCH_X86_64, 1, 0, 0), ERR(4095));
 	p.has_default_errno_ret = false;
 	p.listener_metadata = S("x");
 	refused(&p, 0, "/linux/seccomp/listenerMetadata");
@@ -431,6 +485,58 @@ static void test_refused(void)
 	p.flags = flags;
 	p.n_flags = 1;
 	refused(&p, 0, "/linux/seccomp/flags/0");
+}
+
+static void test_flags(void)
+{
+	char *flags[] = {S("SECCOMP_FILTER_FLAG_LOG"), S("SECCOMP_FILTER_FLAG_TSYNC"),
+	                 S("SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
+	                 S("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")};
+	static const unsigned bits[] = {SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_TSYNC,
+	                                SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+	                                SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV};
+
+	for (unsigned set = 0; set < 1U << COUNT(flags); set++) {
+		char *some[COUNT(flags)];
+		struct oci_seccomp p = {.default_action = S("SCMP_ACT_ALLOW"), .flags = some};
+		struct seccomp_program out;
+		unsigned want = 0, got;
+		struct err e = {0};
+
+		for (unsigned i = 0; i < COUNT(flags); i++)
+			if (set >> i & 1) {
+				some[p.n_flags++] = flags[i];
+				want |= bits[i];
+			}
+		is_int(seccomp_flags(&p, &got, &e), 0);
+		is_int(got, want);
+		is_int(seccomp_compile(&p, SCMP_ARCH_X86_64, 0, &out, &e), 0);
+		is_int(out.flags, want);
+		seccomp_free(&out);
+	}
+}
+
+/* Kernels whose calls nobody here knows, and programs of others on this one. */
+static void test_unknown_archs(void)
+{
+	static const uint32_t tokens[] = {AUDIT_ARCH_M68K, AUDIT_ARCH_SH, AUDIT_ARCH_SHEL,
+	                                  AUDIT_ARCH_ALPHA, 0};
+	char *archs[] = {S("SCMP_ARCH_M68K"), S("SCMP_ARCH_SH"), S("SCMP_ARCH_SHEB"),
+	                 S("SCMP_ARCH_S390X"), S("SCMP_ARCH_LOONGARCH64")};
+	struct oci_seccomp p = {.default_action = S("SCMP_ACT_ALLOW")};
+	struct seccomp_program out;
+	struct err e = {0};
+
+	for (size_t i = 0; i < COUNT(tokens); i++) {
+		is_int(seccomp_compile(&p, tokens[i], 0, &out, &e), -1);
+		ok(strstr(e.msg, "not supported on this architecture") != NULL);
+	}
+	p.architectures = archs;
+	p.n_architectures = COUNT(archs);
+	is_int(decide(&p, SCMP_ARCH_X86_64, 0, 0, 0), SECCOMP_RET_ALLOW);
+	is_int(decide(&p, AUDIT_ARCH_M68K, 0, 0, 0), KILL);
+	is_int(decide(&p, AUDIT_ARCH_S390X, 0, 0, 0), KILL);
+	is_int(decide(&p, AUDIT_ARCH_LOONGARCH64, 0, 0, 0), KILL);
 }
 
 static void test_too_long(void)
@@ -485,9 +591,12 @@ int main(void)
 	RUN(test_foreign);
 	RUN(test_newer_calls);
 	RUN(test_young_names);
+	RUN(test_private_calls);
 	RUN(test_ioctl);
 	RUN(test_order);
 	RUN(test_refused);
+	RUN(test_flags);
+	RUN(test_unknown_archs);
 	RUN(test_too_long);
 	RUN(test_big_profile);
 	RUN(test_random_profiles);
