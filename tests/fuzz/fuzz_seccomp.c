@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Bytes as a profile, in a small code of its own; as a stored program; as base64. What is compiled
- * must be a program the kernel's checker takes: forward jumps inside of it, a return at the end. */
+ * must be a program the kernel's checker takes: forward jumps inside of it, a return at the end. It
+ * must answer what the profile says. */
 #include <linux/filter.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/seccomp_prove.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "kernel/seccomp.h"
@@ -16,6 +18,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RULES_MAX 200
+#define PROVEN    16 /* rules; of more it takes too long */
 
 static const char *const actions[] = {"SCMP_ACT_ALLOW",  "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
                                       "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_LOG",
@@ -71,6 +74,47 @@ static void program_check(const struct seccomp_program *p)
 		abort();
 }
 
+static const struct table *table_of(const struct seccomp_arch *a)
+{
+	static struct table tables[16];
+	size_t i = 0;
+
+	while (tables[i].arch != NULL && tables[i].arch != a)
+		i++;
+	if (tables[i].arch == NULL)
+		table_make(&tables[i], a->token);
+	return &tables[i];
+}
+
+static void program_prove(const struct oci_seccomp *p, const struct seccomp_program *out,
+                          uint32_t native)
+{
+	struct table tables[4] = {*table_of(seccomp_arch_find(native))};
+	struct proof proof = {.p = p,
+	                      .tables = tables,
+	                      .n_tables = 1,
+	                      .ours = out->insns,
+	                      .n_ours = out->n,
+	                      .name = "fuzz",
+	                      .limit = 500};
+	int64_t token;
+
+	for (size_t i = 0; i < p->n_architectures; i++) {
+		names_find(&names_seccomp_archs, p->architectures[i], &token);
+		const struct seccomp_arch *a = seccomp_arch_find((uint32_t)token);
+		bool covered = !seccomp_arch_runs_on(a, native);
+
+		for (size_t k = 0; k < proof.n_tables; k++)
+			covered |= tables[k].arch == a;
+		if (!covered)
+			tables[proof.n_tables++] = *table_of(a);
+	}
+	if (proof_holds(&proof))
+		return;
+	fflush(stdout);
+	abort();
+}
+
 static void fuzz_profile(struct input in)
 {
 	static struct oci_syscall rules[RULES_MAX];
@@ -114,6 +158,8 @@ static void fuzz_profile(struct input in)
 		return;
 	}
 	program_check(&out);
+	if (p.n_syscalls <= PROVEN)
+		program_prove(&p, &out, native);
 	seccomp_free(&out);
 }
 

@@ -176,3 +176,94 @@ static inline struct oci_seccomp *profile_random(unsigned seed, bool plain)
 	}
 	return p;
 }
+
+static const char *const wild_ops[] = {"SCMP_CMP_EQ",       "SCMP_CMP_NE", "SCMP_CMP_LT",
+                                       "SCMP_CMP_LE",       "SCMP_CMP_GT", "SCMP_CMP_GE",
+                                       "SCMP_CMP_MASKED_EQ"};
+static const uint64_t wild_numbers[] = {0,
+                                        1,
+                                        2,
+                                        5,
+                                        40,
+                                        0x5412,
+                                        0x7e020000,
+                                        0x7fffffff,
+                                        0x80000000,
+                                        0xfffffffe,
+                                        0xffffffff,
+                                        0x100000000,
+                                        0x100000001,
+                                        0x100005412,
+                                        0x7fffffffffffffff,
+                                        0x8000000000000000,
+                                        0xffffffff00000000,
+                                        0xfffffffffffffffe,
+                                        0xffffffffffffffff};
+static const char *const wild_actions[] = {
+	"SCMP_ACT_ALLOW",        "SCMP_ACT_ERRNO",       "SCMP_ACT_KILL",
+	"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+	"SCMP_ACT_TRAP",         "SCMP_ACT_TRACE",       "SCMP_ACT_NOTIFY"};
+
+/* Anything that may be written down: unknown names, names of other architectures, rules that are
+ * void or contradict each other. */
+static inline struct oci_seccomp *profile_wild(unsigned seed)
+{
+	static const char *const calls[] = {"read",
+	                                    "socket",
+	                                    "connect",
+	                                    "semop",
+	                                    "semctl",
+	                                    "clone",
+	                                    "openat2",
+	                                    "getpid",
+	                                    "socketcall",
+	                                    "ipc",
+	                                    "send",
+	                                    "ioctl",
+	                                    "accept4",
+	                                    "mmap",
+	                                    "futex_waitv",
+	                                    "exit_group",
+	                                    "msgget",
+	                                    "stat64",
+	                                    "set_tls",
+	                                    "cacheflush",
+	                                    "mseal",
+	                                    "listns",
+	                                    "riscv_flush_icache",
+	                                    "uprobe",
+	                                    "riscv_hwprobe",
+	                                    "swapcontext",
+	                                    "nothing",
+	                                    "rt_sigreturn",
+	                                    "_llseek",
+	                                    "semtimedop_time64"};
+	struct oci_seccomp *p =
+		profile_new(wild_actions[(unsigned)rand_r(&seed) % COUNT(wild_actions)]);
+	size_t n = (unsigned)rand_r(&seed) % 30, few = 1 + (unsigned)rand_r(&seed) % COUNT(calls);
+
+	if (p->default_action[9] == 'E') {
+		p->has_default_errno_ret = rand_r(&seed) % 2;
+		p->default_errno_ret = (uint32_t)rand_r(&seed) % 40;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const char *action = wild_actions[(unsigned)rand_r(&seed) % COUNT(wild_actions)];
+		size_t n_names = 1 + (unsigned)rand_r(&seed) % 3;
+		size_t n_args = (unsigned)rand_r(&seed) % 7;
+		struct oci_syscall *s = profile_rule(p, action);
+
+		s->has_errno_ret = action[9] == 'E' && rand_r(&seed) % 2;
+		s->errno_ret = (uint32_t)rand_r(&seed) % 3;
+		while (n_names-- > 0)
+			profile_name(s, calls[(unsigned)rand_r(&seed) % few]);
+		for (n_args = n_args > 3 ? 0 : n_args; n_args > 0; n_args--) {
+			uint32_t index = (uint32_t)rand_r(&seed) % 6;
+			const char *op = wild_ops[(unsigned)rand_r(&seed) % COUNT(wild_ops)];
+			uint64_t one = wild_numbers[(unsigned)rand_r(&seed) % COUNT(wild_numbers)];
+			uint64_t two = wild_numbers[(unsigned)rand_r(&seed) % COUNT(wild_numbers)];
+
+			profile_arg(s, index, op, one, two);
+		}
+	}
+	return p;
+}
