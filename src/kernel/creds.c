@@ -235,14 +235,18 @@ static int ambient_set(uint64_t wanted, struct err *e)
 	return 0;
 }
 
-/* Notes what the bounding set lacks already, but for what other sets have been told to lack. */
-static void bounding_note(const uint64_t wanted[CREDS_SETS], uint64_t held)
+/* Notes what the bounding set lacks already, but for what other sets have been told to lack. What
+ * is permitted and not inheritable was in it when davit was executed: capabilities(7). */
+static void bounding_note(const uint64_t wanted[CREDS_SETS], const struct capsets *caller)
 {
 	uint64_t bounding = wanted[CREDS_BOUNDING];
-	uint64_t have = (wanted[CREDS_PERMITTED] | wanted[CREDS_INHERITABLE]) & ~held;
+	uint64_t sure = caller->permitted & ~caller->inheritable;
+	uint64_t told = (wanted[CREDS_PERMITTED] | wanted[CREDS_INHERITABLE]) & ~caller->permitted;
+	uint64_t have = sure | told;
 
 	for (int cap = 0; cap < 64; cap++)
-		if (bounding & UINT64_C(1) << cap && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
+		if (bounding & ~have & UINT64_C(1) << cap &&
+		    prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1)
 			have |= UINT64_C(1) << cap;
 	caps_limit(&bounding, have, "bounding", "davit does not hold them");
 }
@@ -264,7 +268,7 @@ int creds_apply(const struct creds_plan *plan, struct err *e)
 	memcpy(caps, plan->caps, sizeof(caps));
 	TRY(capsets_get(&have, e));
 	caps_bound(caps, have.permitted);
-	bounding_note(plan->caps, have.permitted);
+	bounding_note(plan->caps, &have);
 	TRY(bounding_limit(plan->caps[CREDS_BOUNDING], e));
 	TRY(ids_set(plan, e));
 	want = (struct capsets){caps[CREDS_EFFECTIVE], caps[CREDS_PERMITTED],
