@@ -47,6 +47,8 @@ struct proc_run {
 	int out_fd, err_fd; /* where its stdout and stderr go; -1: kept */
 	const char *cwd;    /* NULL: kept */
 	int timeout_ms;     /* 0: none; then its whole process group is killed */
+	int stop_fd;        /* > 0: when it becomes readable, the same; errnum EINTR */
+	bool tied;          /* it is killed when the caller ends */
 	char *tail; /* if not NULL: the end of its stderr (when err_fd is -1), NUL-terminated */
 	size_t tail_size; /* > 1 */
 };

@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <stdnoreturn.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/proc.h"
 #include "base/sys.h"
 
@@ -19,6 +21,7 @@ struct run {
 	int64_t deadline; /* -1: none */
 	int in[2];        /* pipe to its stdin; in[1] is ours */
 	int tail[2];      /* pipe from its stderr; tail[0] is ours */
+	pid_t caller;
 	size_t written;
 	size_t tail_len;
 	/* set by the child, which shares the memory until it executes the program */
@@ -72,6 +75,11 @@ static noreturn void run_child(struct run *run)
 	struct err ignored;
 	sigset_t none;
 
+	if (run->r->tied) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != run->caller)
+			_exit(127); /* it has ended before */
+	}
 	if (setpgid(0, 0) < 0)
 		run_child_fail(run, "make a process group for");
 	/* every signal is blocked until here; exec keeps ignored ones ignored */
@@ -212,16 +220,18 @@ static int run_poll_time(const struct run *run, int pidfd)
 static int run_wait(struct run *run, pid_t *pid, int *status, struct err *e)
 {
 	autofd pidfd = sys_pidfd_open(*pid, 0);
+	int stop = run->r->stop_fd > 0 ? run->r->stop_fd : -1;
 
 	for (;;) {
-		struct pollfd p[3] = {
+		struct pollfd p[] = {
 			{.fd = pidfd,        .events = POLLIN },
 			{.fd = run->in[1],   .events = POLLOUT},
-			{.fd = run->tail[0], .events = POLLIN }
+			{.fd = run->tail[0], .events = POLLIN },
+			{.fd = stop,         .events = POLLIN }
                 };
 		int ended;
 
-		if (poll(p, 3, run_poll_time(run, pidfd)) < 0 && errno != EINTR)
+		if (poll(p, COUNT(p), run_poll_time(run, pidfd)) < 0 && errno != EINTR)
 			return fail(e, errno, "wait for \"%s\"", run->r->path);
 		if (p[1].revents)
 			run_write(run);
@@ -235,6 +245,8 @@ static int run_wait(struct run *run, pid_t *pid, int *status, struct err *e)
 				;
 			return 0;
 		}
+		if (p[3].revents)
+			return fail(e, EINTR, "run \"%s\"", run->r->path);
 		if (run->deadline >= 0 && clock_ms() >= run->deadline)
 			return fail(e, ETIMEDOUT, "run \"%s\" for at most %d ms", run->r->path,
 			            run->r->timeout_ms);
@@ -266,6 +278,7 @@ int proc_run(const struct proc_run *r, int *status, struct err *e)
 {
 	struct run run = {
 		.r = r,
+		.caller = r->tied ? getpid() : 0,
 		.deadline = r->timeout_ms > 0 ? clock_ms() + r->timeout_ms : -1,
 		.in = {-1, -1},
 		.tail = {-1, -1}

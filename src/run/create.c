@@ -18,6 +18,7 @@
 #include "run/exit.h"
 #include "run/foreground.h"
 #include "run/hooks.h"
+#include "run/interrupt.h"
 #include "run/notify.h"
 #include "run/spawn.h"
 #include "run/steps.h"
@@ -139,6 +140,23 @@ static int run_walked(struct ctx *c, const struct plan *p, struct foreground *fg
 	return run_cleanup(c, p, e);
 }
 
+/* Walks the table, with an ear for signals. One that comes while this waits ends the process by its
+ * default action, when all is undone and it is let come again: the error is told before. */
+static int walk_interrupted(struct ctx *c, const struct plan *p, struct err *e)
+{
+	struct interrupt i = INTERRUPT_NONE;
+	int r = interrupt_begin(&i, e);
+
+	c->signals = i.fd;
+	if (r == 0)
+		r = create_walk(c, p, e);
+	if (r < 0 && interrupt_came(i.fd))
+		log_error(e, p->op == OP_RUN ? "run" : "create");
+	c->signals = -1;
+	interrupt_end(&i);
+	return r;
+}
+
 static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
 {
 	const struct davit_create_args *a = p->create;
@@ -159,7 +177,7 @@ static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
 	}
 	if (!a->detach)
 		TRY(foreground_begin(&fg, e));
-	r = create_walk(ctx, p, e);
+	r = walk_interrupted(ctx, p, e);
 	if (r == 0)
 		r = run_walked(ctx, p, &fg, status, e);
 	foreground_end(&fg);
@@ -169,7 +187,7 @@ static int run_plan(struct ctx *ctx, struct plan *p, int *status, struct err *e)
 static int create_plan(struct ctx *ctx, struct plan *p, struct err *e)
 {
 	TRY(terminal_check(p, true, e));
-	return create_walk(ctx, p, e);
+	return walk_interrupted(ctx, p, e);
 }
 
 /* status is NULL for create, which is done when init waits for start. */

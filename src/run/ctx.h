@@ -34,6 +34,7 @@ struct ctx {
 	int chan_init;    /* runtime, before the clone: init's end */
 	bool peer_failed; /* the error came from the peer, with its step */
 	bool in_stage;
+	int signals; /* runtime: readable when a signal wants the end of create or run, or -1 */
 
 	int root, dir; /* runtime: the state root; the container's directory, locked */
 	struct cgroup cgroup;
@@ -74,8 +75,8 @@ struct ctx {
 
 #define CTX_INIT                                                                                   \
 	{                                                                                          \
-		.chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1, .start_sock = -1, \
-		.notify_sock = -1, .console_mine = -1, .exec_cgroup = -1, .net_ns = -1,            \
-		.console_sock = -1, .exit_record = -1, .pty = -1, .master = -1, .time_fd = -1,     \
-		.rootfs = ROOTFS_INIT, .ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},                 \
+		.signals = -1, .chan = -1, .chan_init = -1, .root = -1, .dir = -1, .pidfd = -1,    \
+		.start_sock = -1, .notify_sock = -1, .console_mine = -1, .exec_cgroup = -1,        \
+		.net_ns = -1, .console_sock = -1, .exit_record = -1, .pty = -1, .master = -1,      \
+		.time_fd = -1, .rootfs = ROOTFS_INIT, .ns_fds = {-1, -1, -1, -1, -1, -1, -1, -1},  \
 	}

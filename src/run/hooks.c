@@ -49,6 +49,8 @@ static int hook_run(const struct hooks_run *h, const struct oci_hook *hook, stru
 		.input = h->state,
 		.input_len = h->state_len,
 		.cwd = h->cwd,
+		.stop_fd = h->stop_fd,
+		.tied = h->tied,
 		.timeout_ms =
 			hook->has_timeout
 				? (int)(hook->timeout > 2000000 ? 2000000000 : hook->timeout * 1000)
@@ -67,6 +69,9 @@ static int hook_run(const struct hooks_run *h, const struct oci_hook *hook, stru
 		if (e->errnum == ETIMEDOUT)
 			return fail(e, 0, "\"%s\" did not end within %lld s", hook->path,
 			            (long long)hook->timeout);
+		if (e->errnum == EINTR)
+			return fail(e, 0, "\"%s\" was killed, for davit got a signal to end",
+			            hook->path);
 		return -1;
 	}
 	for (char *c = tail; *c; c++)

@@ -17,6 +17,8 @@ struct hooks_run {
 	size_t state_len;
 	const struct oci_map *annotations; /* run.oci.hooks.stdout and .stderr */
 	const char *cwd;                   /* NULL: the caller's */
+	int stop_fd; /* > 0: when it becomes readable, a hook that runs is killed, and has failed */
+	bool tied;   /* a hook that runs is killed when the caller ends */
 };
 
 /* Runs them in order, each with exactly its own environment, stdin the state, its own process group

@@ -213,6 +213,7 @@ int row_hooks_create_container(struct ctx *c, struct err *e)
 		.n = c->plan->hooks->n_create_container,
 		.annotations = &c->plan->config->annotations,
 		.cwd = c->plan->bundle,
+		.tied = true,
 	};
 
 	/* here and in startContainer: "the pid as seen by the container" (runtime.md, state) */

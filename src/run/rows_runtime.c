@@ -322,6 +322,8 @@ int row_hooks_create_runtime(struct ctx *c, struct err *e)
 		.n = h->n_prestart,
 		.annotations = &c->plan->config->annotations,
 		.cwd = c->plan->bundle,
+		.stop_fd = c->signals,
+		.tied = true,
 	};
 
 	r.state = state_oci_json(c->plan->record, c->init.pid, "created", &c->arena, &r.state_len);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/unapplied.h"
 #include "run/chan.h"
 #include "run/spawn.h"
@@ -52,14 +53,23 @@ static const char *peer_name(const struct ctx *c)
 /* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
 static int peer_message(struct ctx *c, struct err *e)
 {
-	struct pollfd p = {.fd = c->chan, .events = POLLIN};
+	struct pollfd p[] = {
+		{.fd = c->chan,    .events = POLLIN},
+                {.fd = c->signals, .events = POLLIN}
+        };
 	struct chan_msg m;
 	autofd fd = -1;
 	int r;
 
 	/* what an ended stage has sent is there; init keeps the channel open */
-	if (c->stage_ended && poll(&p, 1, 0) == 0)
+	if (c->stage_ended && poll(p, 1, 0) == 0)
 		return spawn_init_died(c, "ns-new", e);
+	if (c->signals >= 0) {
+		while (poll(p, COUNT(p), -1) < 0 && errno == EINTR)
+			;
+		if (p[1].revents && !p[0].revents)
+			return fail(e, 0, "a signal told davit to end");
+	}
 	/* a peer that went without having read all makes one ECONNRESET; what it sent comes then */
 	do
 		r = chan_recv(c->chan, &m, &fd);

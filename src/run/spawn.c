@@ -99,6 +99,7 @@ static _Noreturn void init_main(struct ctx *c)
 	c->chan = take_fd(&c->chan_init);
 	fd_close_at(&c->root);
 	fd_close_at(&c->dir); /* the lock is the runtime's */
+	fd_close_at(&c->signals);
 	c->self = INIT_HOST;
 	c->passed = 0;
 	c->in_stage = c->plan->ns.stage;

@@ -306,6 +306,74 @@ def timeout():
         eventually(lambda: not alive(h.read("child").strip()), "its child gone")
 
 
+def interrupted(b, h, verb, sig, ignored=()):
+    """A command that gets a signal while a hook runs: its Popen, once it has ended, and its stderr."""
+    def child():
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+    with open(b.stderr, "wb") as err:
+        p = subprocess.Popen(command(verb, "--bundle", b.dir, b.id), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=err, preexec_fn=child)
+    try:
+        eventually(lambda: h.read("child"), "the hook runs")
+        p.send_signal(sig)
+        p.wait(10 * FACTOR)
+        return p, read(b.stderr)
+    finally:
+        p.kill()
+        p.wait()
+
+
+@test("create and run that get SIGTERM, SIGINT or SIGHUP in a hook: hook and container are gone, the signal ends them")
+def signalled():
+    before = read("/proc/self/mountinfo")
+    shared = namespaces(*[n for n in NAMESPACES if n != "pid"])
+    for verb, kind, sig, spaces in (
+            ("create", "createRuntime", "TERM", None), ("run", "prestart", "INT", None),
+            ("create", "createContainer", "HUP", None), ("run", "createContainer", "TERM", shared)):
+        with hooked() as b:
+            h = Hooks(b)
+            h.add(kind, "echo $$ > $L/pid; sleep 60 & echo $! > $L/child; wait")
+            h.add("poststop", "echo $PPID > $L/poststop")
+            if spaces:
+                b.conf["linux"]["namespaces"] = spaces
+            b.save(command_args("pause"))
+            p, err = interrupted(b, h, verb, getattr(signal, "SIG" + sig))
+            assert p.returncode == -getattr(signal, "SIG" + sig), (p.returncode, err)
+            assert len(err.splitlines()) == 1 and err.startswith(f"davit: {verb}: ") and "signal" in err, err
+            assert bool(h.read("poststop")) == (kind != "createContainer"), err
+            own = kind != "createContainer" or spaces  # else the numbers are those of its pid namespace
+            for name in ("pid", "child") if own else ():
+                eventually(lambda name=name, h=h: not alive(h.read(name).strip()), f"{name} gone")
+            reap()
+            fails(run_davit("state", b.id), "does not exist")
+            assert not [c for c in cgroups_tagged() if os.path.basename(c) == b.id]
+            assert read("/proc/self/mountinfo") == before
+
+
+@test("a SIGHUP that the caller of create ignores ends nothing")
+def signal_ignored():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "echo $$ > $L/child; sleep 1")
+        b.save(command_args("pause"))
+        p, err = interrupted(b, h, "create", signal.SIGHUP, ignored=[signal.SIGHUP])
+        assert p.returncode == 0, err
+        assert b.state()["status"] == "created"
+        b.delete("--force")
+
+
+@test("a hook does not outlive a create that is killed")
+def create_killed():
+    with hooked() as b:
+        h = Hooks(b)
+        h.add("createRuntime", "echo $$ > $L/child; exec sleep 60")
+        b.save(command_args("pause"))
+        interrupted(b, h, "create", signal.SIGKILL)
+        eventually(lambda: reap() is not None and not alive(h.read("child").strip()), "the hook is gone")
+        b.delete("--force")
+
+
 @test("a timeout of 0 or less is refused")
 def timeout_zero():
     for value in (0, -1):

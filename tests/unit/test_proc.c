@@ -222,6 +222,21 @@ static void test_run_timeout(void)
 	ok(!"the grandchild was killed");
 }
 
+static void test_run_stopped(void)
+{
+	int ends[2];
+	struct proc_run r = {.timeout_ms = 20000, .tied = true};
+
+	ok(pipe(ends) == 0);
+	r.stop_fd = ends[0];
+	is_int(shell(&r, "exit 3"), 3 << 8);
+	ok(write(ends[1], "x", 1) == 1);
+	is_int(shell(&r, "sleep 30"), -1);
+	is_int(err.errnum, EINTR);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_run_outputs(void)
 {
 	autofd a = open("/tmp", O_RDWR | O_TMPFILE | O_CLOEXEC, 0600);
@@ -277,6 +292,7 @@ int main(void)
 	RUN(test_run_input);
 	RUN(test_run_tail);
 	RUN(test_run_timeout);
+	RUN(test_run_stopped);
 	RUN(test_run_outputs);
 	RUN(test_run_failures);
 	RUN(test_run_without_pidfd);
