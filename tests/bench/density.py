@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Starts many containers at once, each with a web server in a network namespace of its own.
 
-density.py [--tsv FILE] [--keep SECONDS] [N] [RUNTIME...]     (needs root)
+density.py [--tsv FILE] [N] [RUNTIME...]     (needs root)
 
 For each runtime in turn: memory of the host per container, superblocks, state directory, the last 50
 starts beside floor's in the same crowd, list and state, and whether all servers answer. Everything is
