@@ -140,6 +140,7 @@ src/base/fd.c              files of the host by an absolute path
 src/base/err.c             the log file, named by the caller
 src/helper/systemd.c       runs on the host
 src/kernel/dev.c           owners of nodes, by the opened directory and a name without "/"
+src/kernel/dev_nodes.c     the same, where no container is
 src/kernel/mount_copyup.c  the same
 src/kernel/cgroup_dir.c    the host's cgroup file systems
 src/kernel/rdt.c           the host's resctrl

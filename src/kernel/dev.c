@@ -29,6 +29,8 @@ struct node {
 	dev_t dev;
 	uid_t uid;
 	gid_t gid;
+	const struct oci_device *asked; /* NULL: a default one */
+	int made;                       /* by the runtime: a detached mount, or -1 */
 };
 
 static const struct {
@@ -53,14 +55,18 @@ static const struct {
         {"core",   "/proc/kcore"    },
 };
 
-/* mknod(1): "u" is an unbuffered character device; 0 if the word is none. */
-static mode_t dev_type(const char *type)
+mode_t dev_type(const char *type)
 {
 	if (strcmp(type, "c") == 0 || strcmp(type, "u") == 0)
 		return S_IFCHR;
 	if (strcmp(type, "b") == 0)
 		return S_IFBLK;
 	return strcmp(type, "p") == 0 ? S_IFIFO : 0;
+}
+
+dev_t dev_number(const struct oci_device *d)
+{
+	return dev_type(d->type) == S_IFIFO ? 0 : makedev((unsigned)d->major, (unsigned)d->minor);
 }
 
 int dev_check(const struct oci_device *d, size_t index, struct err *e)
@@ -98,11 +104,35 @@ static int node_fail(const struct node *n, int errnum, struct err *e)
 	            major(n->dev), minor(n->dev));
 }
 
+/* What is there was made by somebody else, with a mode and an owner of theirs. */
+static void node_compare(const struct node *n, const struct stat *st)
+{
+	const struct oci_device *d = n->asked;
+
+	if (!d)
+		return;
+	if (d->has_file_mode && (st->st_mode & 07777) != (n->mode & 07777))
+		unapplied_note("linux.devices: \"%s\" keeps the mode %#o", n->path,
+		               st->st_mode & 07777);
+	if ((d->has_uid && st->st_uid != n->uid) || (d->has_gid && st->st_gid != n->gid))
+		unapplied_note("linux.devices: \"%s\" keeps the owner %u:%u", n->path, st->st_uid,
+		               st->st_gid);
+}
+
 static bool node_matches(const struct node *n, const struct stat *st)
 {
 	if ((st->st_mode & S_IFMT) != (n->mode & S_IFMT))
 		return false;
 	return S_ISFIFO(n->mode) || st->st_rdev == n->dev;
+}
+
+/* Where the host has a default device, whatever it is called in the container. */
+static const char *node_host_path(const struct node *n)
+{
+	for (size_t i = 0; i < COUNT(defaults); i++)
+		if (S_ISCHR(n->mode) && n->dev == makedev(defaults[i].major, defaults[i].minor))
+			return defaults[i].path;
+	return n->path;
 }
 
 static int node_host(const struct node *n, int fd, struct err *e)
@@ -114,12 +144,15 @@ static int node_host(const struct node *n, int fd, struct err *e)
 		return fail_hint(
 			e, "a user namespace cannot make devices: the host must have this one");
 	}
-	return node_matches(n, &st) ? 0 : node_fail(n, ENODEV, e);
+	if (!node_matches(n, &st))
+		return node_fail(n, ENODEV, e);
+	node_compare(n, &st);
+	return 0;
 }
 
 static int node_bind_old(const struct node *n, int target, struct err *e)
 {
-	autofd host = fd_try_open(AT_FDCWD, n->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autofd host = fd_try_open(AT_FDCWD, node_host_path(n), O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 	TRY(node_host(n, host, e));
 	return old_bind(host, target, false) < 0 ? node_fail(n, errno, e) : 0;
@@ -130,7 +163,7 @@ static int node_bind_old(const struct node *n, int target, struct err *e)
  * attached: where move_mount(2) alone is missing the node is opened again. */
 static int node_bind(const struct node *n, int target, struct err *e)
 {
-	autofd tree = tree_clone(AT_FDCWD, n->path, AT_SYMLINK_NOFOLLOW);
+	autofd tree = tree_clone(AT_FDCWD, node_host_path(n), AT_SYMLINK_NOFOLLOW);
 
 	if (tree < 0 && tree_errno_missing(errno))
 		return node_bind_old(n, target, e);
@@ -144,7 +177,13 @@ static int node_bind_new(const struct node *n, struct err *e)
 {
 	autofd target = path_mkfile(n->dir, n->name, 0666, e);
 
-	return target < 0 ? -1 : node_bind(n, target, e);
+	if (target < 0)
+		return -1;
+	if (n->made >= 0 && tree_attach(n->made, target) == 0)
+		return 0;
+	if (n->made >= 0 && !tree_errno_missing(errno))
+		return node_fail(n, errno, e);
+	return node_bind(n, target, e);
 }
 
 /* Something is there. A default node over an empty file, which images have in its place, is
@@ -158,8 +197,10 @@ static int node_existing(const struct node *n, bool is_default, struct err *e)
 		return -1;
 	if (fstat(fd, &st) < 0)
 		return node_fail(n, errno, e);
-	if (node_matches(n, &st))
+	if (node_matches(n, &st)) {
+		node_compare(n, &st);
 		return 0;
+	}
 	if (is_default && S_ISREG(st.st_mode))
 		return node_bind(n, fd, e);
 	node_fail(n, EEXIST, e);
@@ -196,7 +237,8 @@ static int defaults_make(const struct rootfs_plan *p, int dev, struct err *e)
 		                       .name = defaults[i].path + strlen("/dev/"),
 		                       .path = defaults[i].path,
 		                       .mode = S_IFCHR | 0666,
-		                       .dev = makedev(defaults[i].major, defaults[i].minor)};
+		                       .dev = makedev(defaults[i].major, defaults[i].minor),
+		                       .made = -1};
 
 		TRY(node_make(&n, p, true, e));
 	}
@@ -234,15 +276,16 @@ static int device_make(const struct oci_device *d, const struct rootfs_plan *p,
 	struct node n = {.path = d->path,
 	                 .mode = dev_type(d->type) |
 	                         (d->has_file_mode ? d->file_mode & 07777 : 0666),
+	                 .dev = dev_number(d),
 	                 .uid = d->uid,
-	                 .gid = d->gid};
+	                 .gid = d->gid,
+	                 .asked = d,
+	                 .made = r->nodes ? r->nodes[d - p->devices] : -1};
 	bool in_dev = strncmp(d->path, "/dev/", 5) == 0 && d->path[5] &&
 	              !strchr(d->path + 5, '/') && d->path[5] != '.';
 	char name[256];
 	autofd dir = -1;
 
-	if (!S_ISFIFO(n.mode))
-		n.dev = makedev((unsigned)d->major, (unsigned)d->minor);
 	if (in_dev) {
 		n.dir = dev;
 		n.name = d->path + 5;
@@ -258,9 +301,8 @@ static int device_make(const struct oci_device *d, const struct rootfs_plan *p,
 
 static int node_foreign(const struct oci_device *d, const struct rootfs *r, struct err *e)
 {
-	const struct node n = {.path = d->path,
-	                       .mode = dev_type(d->type),
-	                       .dev = makedev((unsigned)d->major, (unsigned)d->minor)};
+	const struct node n = {
+		.path = d->path, .mode = dev_type(d->type), .dev = dev_number(d), .made = -1};
 	autofd fd = path_open(r->root, d->path, O_PATH, e);
 	struct stat st;
 

@@ -76,6 +76,7 @@ struct rootfs {
 	int root;           /* O_PATH; the container's root, before and after the pivot */
 	int null;           /* a detached clone of the host's /dev/null for masks */
 	const int *sources; /* one a mount: descriptors from the runtime, or -1; NULL: none */
+	const int *nodes;   /* one a device: likewise, of dev_nodes_make */
 	bool old_api;       /* the calls that clone, change and move trees were found missing */
 	bool old_fs;        /* those that make a file system, or move it, were */
 	const char *path;   /* the root's name on the host, and again its descriptor: root is */

@@ -36,6 +36,8 @@ void ctx_close(struct ctx *c)
 		fd_close_at(&c->ns_fds[k]);
 	for (size_t i = 0; c->sources && i < c->plan->rootfs.n_mounts; i++)
 		fd_close_at(&c->sources[i]);
+	for (size_t i = 0; c->nodes && i < c->plan->rootfs.n_devices; i++)
+		fd_close_at(&c->nodes[i]);
 	idmap_cache_close(&c->idmaps);
 	cgroup_close(&c->cgroup);
 	seccomp_free(&c->seccomp);

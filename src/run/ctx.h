@@ -49,6 +49,7 @@ struct ctx {
 	bool rdt_begun;
 	int net_ns;      /* where to */
 	int *sources;    /* opened by the runtime, one a mount, or NULL */
+	int *nodes;      /* made by the runtime, one a device, or NULL */
 	int exec_cgroup; /* exec: the group to clone into, or -1 */
 	bool entered;    /* the clone put the process into its group */
 	struct idmap_cache idmaps;

@@ -183,6 +183,7 @@ int row_rootfs_prepare(struct ctx *c, struct err *e)
 {
 	cgroup_mounts_fill(c);
 	c->rootfs.sources = c->sources;
+	c->rootfs.nodes = c->nodes;
 	return rootfs_prepare(&c->rootfs_plan, &c->rootfs, e);
 }
 

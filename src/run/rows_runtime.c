@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/unapplied.h"
 #include "kernel/cgroup_named.h"
+#include "kernel/dev.h"
 #include "kernel/net.h"
 #include "run/chan.h"
 #include "run/claim.h"
@@ -128,13 +129,14 @@ int row_seccomp_compile(struct ctx *c, struct err *e)
 	return 0;
 }
 
-/* Sources that need the host's privilege; init inherits the descriptors. */
+/* Sources and devices that need the host's privilege; init inherits the descriptors. */
 int row_mount_sources(struct ctx *c, struct err *e)
 {
 	const struct rootfs_plan *r = &c->plan->rootfs;
 	bool shared = r->propagation & MS_SHARED;
 	size_t i;
 
+	TRY(dev_nodes_make(r, &c->plan->maps, &c->arena, &c->nodes, e));
 	for (i = 0; i < r->n_mounts; i++)
 		if (mount_source_wanted(&r->mounts[i], r->userns) ||
 		    mount_disk_wanted(&r->mounts[i]))

@@ -84,6 +84,22 @@ def default_again():
         assert (st["rdev"], st["type"], st["mode"], st["gid"]) == ("1:3", "chr", "0644", "5"), st
 
 
+@test("a node that is there already stays as it is, and another mode or owner than asked for is a note")
+def existing_node():
+    path = "/elsewhere/node"
+    for more, notes in (({"fileMode": 0o640, "uid": 3}, ["keeps the mode 0600", "keeps the owner 7:0"]),
+                        ({"fileMode": 0o600, "uid": 7}, []), ({}, [])):
+        with Bundle({"linux": {"devices": [device(path, "c", 1, 3, **more)]}}) as b:
+            b.mkdir("/elsewhere")
+            os.mknod(b.path(path), 0o020600, os.makedev(1, 3))
+            os.chown(b.path(path), 7, 0)
+            b.create()
+            assert b.state().get("notApplied", []) == [f'linux.devices: "{path}" {n}' for n in notes], b.state()
+            b.delete("--force")
+            st = os.stat(b.path(path))
+            assert (st.st_mode & 0o7777, st.st_uid) == (0o600, 7), st
+
+
 @test("an existing file of another kind at the path is an error")
 def wrong_kind():
     with Bundle({"linux": {"devices": [device("/elsewhere/node", "c", 1, 3)]}}) as b:

@@ -97,6 +97,29 @@ def mounts_devices():
         assert facts["open:/dev/null"] == "ok" and facts["open:/dev/zero"] == "ok", facts.text
 
 
+@test("configured devices have their type, number, mode and owner, and can be used")
+def devices():
+    userns_only()
+    devs = [{"path": "/dev/zz", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 5, "gid": 6},
+            {"path": "/sub/dir/blk", "type": "b", "major": 7, "minor": 0, "fileMode": 0o400, "uid": 65535},
+            {"path": "/dev/u", "type": "u", "major": 10, "minor": 229},
+            {"path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o600},
+            {"path": "/dev/pipe", "type": "p", "fileMode": 0o622, "uid": 7, "gid": 8}]
+    want = {"/dev/zz": ("chr", "1:5", "0640", "5", "6"), "/sub/dir/blk": ("blk", "7:0", "0400", "65535", "0"),
+            "/dev/u": ("chr", "10:229", "0666", "0", "0"), "/dev/full": ("chr", "1:7", "0600", "0", "0"),
+            "/dev/pipe": ("fifo", "0:0", "0622", "7", "8")}
+    with Bundle(conf(linux={"devices": devs}, process={"user": {"uid": 5, "gid": 5}})) as b:
+        owned(b).up("stat", *want, "+", "open", "/dev/zz", "r", "/dev/full", "r", "+", "pause")
+        for path, expected in want.items():
+            st = b.facts().stat(path)
+            assert (st["type"], st["rdev"], st["mode"], st["uid"], st["gid"]) == expected, (path, st)
+        assert b.facts()["open:/dev/zz"] == "ok" and b.facts()["open:/dev/full"] == "EACCES", b.output()
+        assert "notApplied" not in b.state(), b.state()
+        b.delete("--force")
+    with Bundle(conf(linux={"devices": [{**devs[0], "gid": 70000}]})) as b:
+        fails(owned(b).create(check=False), "gid 70000", "(config.json /linux/devices/0)")
+
+
 @test("capabilities inside do not reach the host")
 def no_host_power():
     userns_only()
@@ -239,6 +262,16 @@ def rootless_run():
         facts = Facts(r.out)
         assert facts["uid"] == "0" and facts["write:/tmp/made"] == "ok", r
         assert os.stat(b.path("/tmp/made")).st_uid == USER
+
+
+@test("unprivileged: a device is the host's, and that its mode and owner are not as asked is a note")
+def rootless_device():
+    with Bundle() as b:
+        r = rootless(b, "stat", "/dev/zz", "+", "open", "/dev/zz", "r", over={"linux": {"devices": [
+            {"path": "/dev/zz", "type": "c", "major": 1, "minor": 5, "fileMode": 0o600, "uid": 0, "gid": 0}]}})
+        facts = Facts(r.out)
+        assert r.rc == 0 and facts.stat("/dev/zz")["rdev"] == "1:5" and facts["open:/dev/zz"] == "ok", r
+        assert '"/dev/zz" keeps the mode 0666' in r.err and '"/dev/zz" keeps the owner 65534:65534' in r.err, r
 
 
 @test("unprivileged: time offsets hold")
