@@ -175,7 +175,9 @@ int cgroup_prepare(const struct cgroup_plan *p, struct cgroup *cg, struct err *e
 	for (size_t i = 0; i < p->host->n; i++)
 		if (prepare_one(p, &p->host->v[i], group, cg, e) < 0) {
 			cgroup_close(cg);
-			return -1;
+			return p->request->path && *p->request->path
+			               ? fail_at(e, "/linux/cgroupsPath")
+			               : -1;
 		}
 	return 0;
 }

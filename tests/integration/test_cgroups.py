@@ -457,7 +457,7 @@ def existing_busy():
         with open(path + "/cgroup.procs", "w") as f:
             f.write(str(p.pid))
         with Bundle({"linux": {"cgroupsPath": "/" + os.path.basename(path)}}) as b:
-            fails(b.create(check=False), "has processes", str(p.pid))
+            fails(b.create(check=False), "has processes", str(p.pid), "(config.json /linux/cgroupsPath)")
             run_davit("delete", "--force", b.id)
             assert p.poll() is None, "a foreign process was killed"
     finally:
