@@ -7,12 +7,13 @@
  *
  *	OPERATION BUS MILLISECONDS UNIT {TYPE NAME VALUE}
  *
- * OPERATION is start, set or stop; BUS is system or user. TYPE is a D-Bus type: s, b, t, u, i; "as"
- * with a newline between the strings; "au" and "ay" with a blank between the numbers; "a(ss)"
- * and "a(st)" with a newline between the pairs and a blank within. "?" before the type: a systemd
- * that refuses the request is asked again without the property.
+ * OPERATION is start, set, stop or devices; BUS is system or user. TYPE is a D-Bus type: s, b, t, u
+ * and i; "as" with a newline between the strings; "au" and "ay" with a blank between the numbers;
+ * "a(ss)" and "a(st)" with a newline between the pairs and a blank within. "?" before the type: a
+ * systemd that refuses the request is asked again without the property.
  *
- * Standard output: "ok\n", or "error\nNAME\nTEXT\n" where NAME is that of the D-Bus error. */
+ * Standard output: "ok\n", or "error\nNAME\nTEXT\n" where NAME is that of the D-Bus error. After
+ * the "ok" of devices: DevicePolicy, and a line "PATH ACCESS" for each of DeviceAllow. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +27,9 @@
 #define MANAGER_NAME  "org.freedesktop.systemd1"
 #define MANAGER_PATH  "/org/freedesktop/systemd1"
 #define MANAGER_IFACE "org.freedesktop.systemd1.Manager"
+#define UNIT_PATH     MANAGER_PATH "/unit"
+#define SCOPE_IFACE   MANAGER_NAME ".Scope"
+#define SLICE_IFACE   MANAGER_NAME ".Slice"
 #define PRIVATE_BUS   "unix:path=/run/systemd/private"
 #define INPUT_MAX     (1u << 20)
 
@@ -40,6 +44,7 @@ struct wait {
 	bool replied, removed;
 	char *job;    /* path that the reply named; NULL: none to wait for */
 	char *result; /* of the job */
+	sd_bus_message *reply;
 	sd_bus_error error;
 	int errnum;
 };
@@ -230,6 +235,7 @@ static int on_reply(sd_bus_message *m, void *data, sd_bus_error *unused)
 
 	(void)unused;
 	w->replied = true;
+	w->reply = sd_bus_message_ref(m);
 	if (error)
 		sd_bus_error_copy(&w->error, error);
 	else if (sd_bus_message_has_signature(m, "o") && sd_bus_message_read(m, "o", &job) > 0)
@@ -278,6 +284,7 @@ static void wait_clear(struct wait *w)
 {
 	free(w->job);
 	free(w->result);
+	sd_bus_message_unref(w->reply);
 	sd_bus_error_free(&w->error);
 	memset(w, 0, sizeof(*w));
 }
@@ -355,6 +362,59 @@ static int stop(sd_bus *bus, const struct request *r, struct wait *w)
 	return rc;
 }
 
+/* Asks for a property of the unit: the reply is one variant. */
+static int property_get(sd_bus *bus, const struct request *r, const char *name, struct wait *w)
+{
+	const char *suffix = strrchr(r->unit, '.');
+	const char *iface = suffix && !strcmp(suffix, ".slice") ? SLICE_IFACE : SCOPE_IFACE;
+	sd_bus_message *m = NULL;
+	char *path = NULL;
+	int rc = sd_bus_path_encode(UNIT_PATH, r->unit, &path);
+
+	if (rc >= 0)
+		rc = sd_bus_message_new_method_call(bus, &m, MANAGER_NAME, path,
+		                                    "org.freedesktop.DBus.Properties", "Get");
+	if (rc >= 0)
+		rc = sd_bus_message_append(m, "ss", iface, name);
+	if (rc >= 0)
+		rc = call(bus, m, w, false, r->deadline);
+	sd_bus_message_unref(m);
+	free(path);
+	return rc;
+}
+
+static int devices_print(sd_bus_message *policy, sd_bus_message *list)
+{
+	const char *word, *access;
+	int rc = sd_bus_message_read(policy, "v", "s", &word);
+
+	if (rc >= 0)
+		rc = sd_bus_message_enter_container(list, 'v', "a(ss)");
+	if (rc >= 0)
+		rc = sd_bus_message_enter_container(list, 'a', "(ss)");
+	if (rc < 0)
+		return rc;
+	printf("ok\n%s\n", word);
+	while ((rc = sd_bus_message_read(list, "(ss)", &word, &access)) > 0)
+		printf("%s %s\n", word, access);
+	return rc;
+}
+
+static int act_devices(sd_bus *bus, const struct request *r, struct wait *w)
+{
+	struct wait policy = {0};
+	int rc = property_get(bus, r, "DevicePolicy", &policy);
+
+	if (rc >= 0)
+		rc = property_get(bus, r, "DeviceAllow", w);
+	if (rc >= 0 && policy.error.name)
+		sd_bus_error_copy(&w->error, &policy.error);
+	if (rc >= 0 && !w->error.name)
+		rc = devices_print(policy.reply, w->reply);
+	wait_clear(&policy);
+	return rc;
+}
+
 static bool error_is(const struct wait *w, const char *name)
 {
 	return w->error.name && !strcmp(w->error.name, name);
@@ -386,6 +446,8 @@ static int act(sd_bus *bus, struct request *r, struct wait *w)
 
 	if (!strcmp(r->operation, "stop"))
 		return act_stop(bus, r, w);
+	if (!strcmp(r->operation, "devices"))
+		return act_devices(bus, r, w);
 	if (!strcmp(r->operation, "set"))
 		send = set;
 	rc = send(bus, r, w);
@@ -452,6 +514,7 @@ int main(void)
 		return answer_error(w.error.name, w.error.message);
 	if (w.result && strcmp(w.result, "done") != 0)
 		return answer_error("job", w.result);
-	printf("ok\n");
+	if (strcmp(r.operation, "devices") != 0)
+		printf("ok\n");
 	return 0;
 }

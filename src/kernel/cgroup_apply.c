@@ -56,6 +56,8 @@ void cgroup_undo_free(struct cgroup_undo *u)
 		free(u->v[i].old);
 	}
 	free(u->v);
+	free(u->devices_list);
+	free(u->unit_devices);
 	memset(u, 0, sizeof(*u));
 }
 
@@ -471,16 +473,19 @@ static int update_write(struct cgroup *cg, const struct oci_resources *r,
                         struct cgroup_undo *undo, bool *told, struct err *e)
 {
 	const struct cgroup_dir *v2 = cgroup_dir_v2(cg);
+	autofree char *list = NULL;
 
 	if (v2 && cg->mode == CGROUP_MODE_V2 && cg->manager == CGROUP_MANAGER_CGROUPFS)
 		cgroup_v2_enable(v2, s, false);
+	list = r->n_devices ? cgroup_device_list(cg) : NULL;
 	TRY(cgroup_settings_write(cg, s, undo, e));
 	if (cg->manager == CGROUP_MANAGER_SYSTEMD) {
-		TRY(cgroup_systemd_update(cg, r, e));
+		TRY(cgroup_systemd_update(cg, r, undo, e));
 		*told = true;
-		/* systemd rounds: what differs now */
-		TRY(cgroup_settings_write(cg, s, undo, e));
 	}
+	undo->devices_list = take_ptr(&list); /* systemd has written rules of its own */
+	if (*told)
+		TRY(cgroup_settings_write(cg, s, undo, e)); /* it rounds: what differs now */
 	return r->n_devices ? cgroup_device_apply(cg, rules, true, e) : 0;
 }
 
@@ -502,6 +507,8 @@ int cgroup_update(struct cgroup *cg, const struct oci_resources *r, struct err *
 		cgroup_systemd_restore(cg, &undo);
 		cgroup_undo_run(&undo); /* systemd rounds */
 	}
+	if (rc < 0 && undo.devices_list)
+		cgroup_device_restore(cg, undo.devices_list);
 	cgroup_undo_free(&undo);
 	cgroup_device_rules_free(&rules);
 	cgroup_settings_free(&s);

@@ -154,11 +154,36 @@ static int program_load(const struct bpf_insn *insns, size_t n)
 	return bpf_call(BPF_PROG_LOAD, &attr);
 }
 
-/* The program that davit attached to the group before, as a descriptor; -1 if there is none. */
-static int program_find(int group)
+/* A program by its number: 1 it is davit's, *fd; 0 it is not, or is gone. */
+static int program_open(unsigned id, int *fd)
+{
+	struct bpf_prog_info info = {0};
+	union bpf_attr attr;
+	autofd prog = -1;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_id = id;
+	prog = bpf_call(BPF_PROG_GET_FD_BY_ID, &attr);
+	if (prog < 0)
+		return errno == ENOENT ? 0 : -1;
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (unsigned)prog;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (unsigned long)&info;
+	if (bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0)
+		return -1;
+	if (!str_eq(info.name, PROGRAM_NAME))
+		return 0;
+	*fd = take_fd(&prog);
+	return 1;
+}
+
+/* The program that davit attached to the group before; *fd stays -1 without one. */
+static int program_find(int group, int *fd)
 {
 	unsigned ids[PROGS_MAX] = {0};
 	union bpf_attr attr;
+	int rc = 0;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.query.target_fd = (unsigned)group;
@@ -167,23 +192,9 @@ static int program_find(int group)
 	attr.query.prog_cnt = PROGS_MAX;
 	if (bpf_call(BPF_PROG_QUERY, &attr) < 0)
 		return -1;
-	for (unsigned i = 0, n = attr.query.prog_cnt; i < n && i < PROGS_MAX; i++) {
-		struct bpf_prog_info info = {0};
-		autofd fd = -1;
-
-		memset(&attr, 0, sizeof(attr));
-		attr.prog_id = ids[i];
-		fd = bpf_call(BPF_PROG_GET_FD_BY_ID, &attr);
-		if (fd < 0)
-			continue;
-		memset(&attr, 0, sizeof(attr));
-		attr.info.bpf_fd = (unsigned)fd;
-		attr.info.info_len = sizeof(info);
-		attr.info.info = (unsigned long)&info;
-		if (bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr) == 0 && str_eq(info.name, PROGRAM_NAME))
-			return take_fd(&fd);
-	}
-	return -1;
+	for (unsigned i = 0, n = attr.query.prog_cnt; i < n && i < PROGS_MAX && !rc; i++)
+		rc = program_open(ids[i], fd);
+	return rc < 0 ? -1 : 0;
 }
 
 static int program_attach(int group, int prog, int old)
@@ -250,8 +261,8 @@ int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r,
 		return 0;
 	if (group < 0)
 		return fail(e, errno, "open cgroup \"%s\"", d->path);
-	if (update)
-		old = program_find(group);
+	if (update && program_find(group, &old) < 0)
+		return bpf_fail(errno, d, "look for", e);
 	if (!insns) {
 		if (old >= 0 && program_detach(group, old) < 0)
 			return bpf_fail(errno, d, "detach", e);

@@ -297,45 +297,55 @@ static int v1_write(const int fd[2], const struct cgroup_dir *d,
 	return -1;
 }
 
-/* Puts back what devices.list said, as well as can be: best effort after another error. */
-static void v1_restore(const int fd[2], const struct cgroup_dir *d, char *list)
+static int v1_open(const struct cgroup_dir *d, int *deny, int *allow, struct err *e)
 {
+	*deny = cgroup_dir_open(d, "devices.deny", O_WRONLY);
+	*allow = *deny < 0 ? -1 : cgroup_dir_open(d, "devices.allow", O_WRONLY);
+	if (*allow < 0)
+		return fail(e, errno, "open \"%s/devices.allow\"", d->path);
+	return 0;
+}
+
+char *cgroup_device_list(struct cgroup *cg)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "devices");
+
+	return d && !d->v2 ? cgroup_dir_slurp(d, "devices.list") : NULL;
+}
+
+void cgroup_device_restore(struct cgroup *cg, const char *list)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, "devices");
 	struct err ignored = {0};
 	struct cgroup_device_write all = {.allow = str_starts(list, "a "), .text = "a"};
+	autofd allow = -1;
+	autofd deny = -1;
 
-	(void)v1_write(fd, d, &all, &ignored);
-	for (char *p = list; !all.allow && *p;) {
+	if (!d || v1_open(d, &deny, &allow, &ignored) < 0)
+		return;
+	(void)v1_write((const int[2]){deny, allow}, d, &all, &ignored);
+	for (const char *p = list; !all.allow && *p;) {
 		struct cgroup_device_write w = {.allow = true};
 		size_t n = strcspn(p, "\n");
 
 		(void)snprintf(w.text, sizeof(w.text), "%.*s", (int)n, p);
-		(void)v1_write(fd, d, &w, &ignored);
+		(void)v1_write((const int[2]){deny, allow}, d, &w, &ignored);
 		p += n + (p[n] == '\n');
 	}
 }
 
-static int v1_apply(const struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
-                    struct err *e)
+static int v1_apply(const struct cgroup_dir *d, const struct cgroup_device_rules *r, struct err *e)
 {
 	autofree struct cgroup_device_write *w = NULL;
-	autofree char *list = NULL;
 	autofd allow = -1;
 	autofd deny = -1;
 	size_t n = 0;
 
 	TRY(cgroup_device_v1_writes(r, &w, &n, e));
-	deny = cgroup_dir_open(d, "devices.deny", O_WRONLY);
-	allow = deny < 0 ? -1 : cgroup_dir_open(d, "devices.allow", O_WRONLY);
-	if (allow < 0)
-		return fail(e, errno, "open \"%s/devices.allow\"", d->path);
-	if (update)
-		list = cgroup_dir_slurp(d, "devices.list");
+	TRY(v1_open(d, &deny, &allow, e));
 	for (size_t i = 0; i < n; i++)
-		if (v1_write((const int[2]){deny, allow}, d, &w[i], e) < 0) {
-			if (list)
-				v1_restore((const int[2]){deny, allow}, d, list);
+		if (v1_write((const int[2]){deny, allow}, d, &w[i], e) < 0)
 			return fail_at(e, "/linux/resources/devices");
-		}
 	return 0;
 }
 
@@ -350,5 +360,5 @@ int cgroup_device_apply(struct cgroup *cg, const struct cgroup_device_rules *r, 
 		fail(e, 0, "this host has no cgroup controller for devices");
 		return fail_at(e, "/linux/resources/devices");
 	}
-	return d->v2 ? cgroup_bpf_attach(d, r, update, e) : v1_apply(d, r, update, e);
+	return d->v2 ? cgroup_bpf_attach(d, r, update, e) : v1_apply(d, r, e);
 }

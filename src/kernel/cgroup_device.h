@@ -65,10 +65,14 @@ int cgroup_device_exceptions(const struct cgroup_device_rules *r, bool *allow,
  * program is needed. */
 struct bpf_insn *cgroup_device_program(const struct cgroup_device_rules *r, size_t *n);
 
-/* Applies the rules to the container's group. An update replaces what was there before, and puts it
- * back when it fails half-way. */
+/* Applies the rules to the container's group. An update replaces what was there before: on version
+ * 2 at once or not at all, on version 1 a failure leaves some of both. */
 int cgroup_device_apply(struct cgroup *cg, const struct cgroup_device_rules *r, bool update,
                         struct err *e);
+/* Version 1: what devices.list says, to be put back as well as can be; NULL on version 2. The
+ * caller frees. */
+char *cgroup_device_list(struct cgroup *cg);
+void cgroup_device_restore(struct cgroup *cg, const char *list);
 
 /* Version 2: loads and attaches the program, in place of the one that davit attached before. */
 int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,

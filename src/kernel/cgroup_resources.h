@@ -71,6 +71,8 @@ struct cgroup_undo {
 		char *file, *old;
 	} * v;
 	size_t n, cap;
+	char *devices_list; /* version 1: the file of that name; else NULL */
+	char *unit_devices; /* what systemd had of devices; else NULL */
 };
 void cgroup_undo_run(struct cgroup_undo *u);
 void cgroup_undo_free(struct cgroup_undo *u);

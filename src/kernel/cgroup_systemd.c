@@ -25,6 +25,8 @@
 #define ANSWER_MS 4000 /* for systemd to answer and to do the job */
 #define KILL_MS   4500 /* for the helper to give up by itself */
 
+#define ANSWER_MAX (1u << 20)
+
 #ifdef HAVE_SYSTEMD
 
 extern const unsigned char helper_systemd[];
@@ -142,31 +144,45 @@ static int helper_run(int program, int out, const struct str *request, const cha
 	return 0;
 }
 
-/* Sends one request; properties may be NULL. */
-static int request_send(const char *operation, const char *doing, const char *unit, bool rootless,
-                        const struct str *properties, struct err *e)
+/* Sends one request; properties may be NULL. What the helper answers; NULL for an error. The caller
+ * frees. */
+static char *request_ask(const char *operation, const char *doing, const char *unit, bool rootless,
+                         const struct str *properties, struct err *e)
 {
 	autofd program = helper_open(e);
 	autofd out = -1;
 	autostr request = {0};
-	char answer[1024];
-	ssize_t n;
+	autofree char *answer = NULL;
+	size_t len;
 
 	if (program < 0)
-		return -1;
+		return NULL;
 	out = memfd_create("davit-systemd-answer", MFD_CLOEXEC);
-	if (out < 0)
-		return fail(e, errno, "make a memory file for the systemd helper");
+	if (out < 0) {
+		fail(e, errno, "make a memory file for the systemd helper");
+		return NULL;
+	}
 	str_addf(&request, "%s%c%s%c%d%c%s%c", operation, 0, rootless ? "user" : "system", 0,
 	         ANSWER_MS, 0, unit, 0);
 	if (properties && properties->len)
 		str_addn(&request, properties->s, properties->len);
-	TRY(helper_run(program, out, &request, doing, unit, rootless, e));
-	n = pread(out, answer, sizeof(answer) - 1, 0);
-	answer[n > 0 ? n : 0] = '\0';
-	if (str_starts(answer, "ok\n"))
-		return 0;
-	return answer_fail(answer, doing, unit, rootless, e);
+	if (helper_run(program, out, &request, doing, unit, rootless, e) < 0)
+		return NULL;
+	(void)lseek(out, 0, SEEK_SET);
+	answer = fd_read_all(out, ANSWER_MAX, &len, e);
+	if (answer && str_starts(answer, "ok\n"))
+		return take_ptr(&answer);
+	if (answer)
+		answer_fail(answer, doing, unit, rootless, e);
+	return NULL;
+}
+
+static int request_send(const char *operation, const char *doing, const char *unit, bool rootless,
+                        const struct str *properties, struct err *e)
+{
+	autofree char *answer = request_ask(operation, doing, unit, rootless, properties, e);
+
+	return answer ? 0 : -1;
 }
 
 /* ---- start */
@@ -380,7 +396,27 @@ static int quota_write(struct cgroup *cg, int64_t quota, uint64_t period, struct
 	return fail(e, errno, "write \"%s\" to \"%s/cpu.max\"", text, d->path);
 }
 
-int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e)
+/* DevicePolicy and DeviceAllow as systemd has them, for devices_restore. */
+static char *devices_ask(struct cgroup *cg, struct err *e)
+{
+	autofree char *answer =
+		request_ask("devices", "ask about", cg->unit, cg->rootless, NULL, e);
+
+	return answer ? xstrdup(answer + strlen("ok\n")) : NULL;
+}
+
+static void devices_restore(struct str *out, const char *old)
+{
+	size_t n = strcspn(old, "\n");
+
+	systemd_property_add(out, "s", "DevicePolicy", "%.*s", (int)n, old);
+	systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", ""); /* empties the list */
+	if (old[n] && old[n + 1])
+		systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", old + n + 1);
+}
+
+int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
+                          struct cgroup_undo *undo, struct err *e)
 {
 	struct cgroup_device_rules rules = {0};
 	autostr properties = {0};
@@ -392,6 +428,9 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, stru
 		quota_read(cg, &quota, &period);
 	systemd_resources_add(&properties, r, cg->mode == CGROUP_MODE_V2, quota, period);
 	if (r->n_devices && !cg->rootless) {
+		undo->unit_devices = devices_ask(cg, e);
+		if (!undo->unit_devices)
+			return -1;
 		TRY(cgroup_device_rules_make(r->devices, r->n_devices, &rules, e));
 		rc = devices_add(&properties, &rules, e);
 		cgroup_device_rules_free(&rules);
@@ -420,6 +459,8 @@ void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old)
 	if (r.cpu) /* of two files of version 1, so from the kernel, which has the old ones again */
 		quota_read(cg, &quota, &period);
 	systemd_resources_add(&properties, &r, cg->mode == CGROUP_MODE_V2, quota, period);
+	if (old->unit_devices)
+		devices_restore(&properties, old->unit_devices);
 	if (properties.len &&
 	    request_send("set", "change back", cg->unit, cg->rootless, &properties, &e) < 0)
 		log_warn("%s", e.msg);

@@ -17,9 +17,11 @@ char *cgroup_systemd_group(const struct cgroup_plan *p, struct err *e);
 /* Starts the transient scope around pid (-1: a slice, without a process); waits until the job is
  * done. */
 int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);
-/* Changes the properties of the scope to follow an update. */
-int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r, struct err *e);
-/* Tells systemd the values that the files had before an update that has failed after all. */
+/* Changes the properties of the scope to follow an update. undo gets what no file tells. */
+int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
+                          struct cgroup_undo *undo, struct err *e);
+/* Tells systemd the values that it, and the files, had before an update that has failed after all.
+ */
 void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old);
 /* Stops the unit and forgets its failure. A unit that is not there is fine. */
 int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e);

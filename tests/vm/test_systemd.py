@@ -285,6 +285,30 @@ def update_back():
         kept(b, want)
 
 
+def device_rules(b):
+    """The rules that update_devices_back is about: systemd's, and on version 1 the kernel's."""
+    lists = [show(b.unit(), "DeviceAllow"), "" if v2_only() else value(b, "devices", "devices.list")]
+    return show(b.unit(), "DevicePolicy"), *(sorted(text.splitlines()) for text in lists)
+
+
+@test("an update of the device rules that fails after systemd was told gives systemd and the kernel the old ones back")
+def update_devices_back():
+    if not shutil.which("setpriv"):
+        raise Skip("needs setpriv")
+    rule = lambda minor: {"allow": True, "type": "c", "major": 10, "minor": minor, "access": "rw"}
+    for old in ([rule(200), rule(229)], []):
+        with container(resources={"devices": old}) as (b, unit, _):
+            before = device_rules(b)
+            assert before[0] == "strict" and ("/dev/char/10:229 rw" in before[1]) == bool(old), before
+            for new in ([{"allow": False, "access": "rwm"}, rule(235)], [{"allow": True, "access": "rwm"}]):
+                r = run_command(["setpriv", "--bounding-set", "-sys_admin,-bpf", *command(
+                    "update", "--resources", "-", b.id)], stdin=json.dumps({"devices": new}))
+                fails(r, "device")
+                assert device_rules(b) == before, (device_rules(b), before)
+            run_davit("update", "--resources", "-", b.id, stdin=json.dumps({"devices": [rule(235)]}), check=True)
+            assert "char/10:235" in show(unit, "DeviceAllow"), show(unit, "DeviceAllow")
+
+
 @test("more updates of the device rules than programs fit leave one of davit's")
 def programs():
     v2()
