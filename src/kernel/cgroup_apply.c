@@ -61,6 +61,24 @@ void cgroup_undo_free(struct cgroup_undo *u)
 	memset(u, 0, sizeof(*u));
 }
 
+/* With a new weight of the whole group, bfq forgets those of single devices: they are written once
+ * more. */
+static int value_write(const struct cgroup_dir *d, const char *file, const char *value)
+{
+	const char *devices = str_eq(file, "io.bfq.weight") && !strchr(value, ':') ? file
+	                      : str_eq(file, "blkio.bfq.weight") ? "blkio.bfq.weight_device"
+	                                                         : NULL;
+	autofree char *lines = devices ? cgroup_dir_slurp(d, devices) : NULL;
+	char *save = NULL;
+
+	TRY(cgroup_dir_write(d, file, value));
+	for (char *line = lines ? strtok_r(lines, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (strchr(line, ':'))
+			(void)cgroup_dir_write(d, devices, line); /* a device that went */
+	return 0;
+}
+
 void cgroup_undo_run(struct cgroup_undo *u)
 {
 	bool failed = true;
@@ -69,7 +87,7 @@ void cgroup_undo_run(struct cgroup_undo *u)
 	for (int round = 0; failed && round < 2; round++) {
 		failed = false;
 		for (size_t i = u->n; i-- > 0;)
-			failed |= cgroup_dir_write(u->v[i].dir, u->v[i].file, u->v[i].old) < 0;
+			failed |= value_write(u->v[i].dir, u->v[i].file, u->v[i].old) < 0;
 	}
 	if (failed)
 		log_warn("not every old value of cgroup \"%s\" could be put back",
@@ -106,7 +124,7 @@ static int put_value(const struct cgroup_dir *d, const struct cgroup_setting *s,
 {
 	char now[64];
 
-	TRY(cgroup_dir_write(d, s->file, value));
+	TRY(value_write(d, s->file, value));
 	if (!(s->flags & SETTING_VERIFY) ||
 	    (cgroup_dir_read(d, s->file, now, sizeof(now)) >= 0 && same_value(s, now, value)))
 		return 0;

@@ -441,6 +441,24 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
 	return quota_write(cg, quota, period, e);
 }
 
+/* The weights of devices that the kernel has again. */
+static void io_weights_restore(struct str *out, const struct cgroup_undo *old)
+{
+	static const char *const files[] = {"io.weight", "io.bfq.weight"};
+
+	for (size_t i = 0; i < COUNT(files); i++) {
+		autofree char *text = NULL;
+		const struct cgroup_dir *d = NULL;
+
+		for (size_t j = 0; j < old->n; j++)
+			if (str_eq(old->v[j].file, files[i]) && strchr(old->v[j].old, ':'))
+				d = old->v[j].dir;
+		text = d ? cgroup_dir_slurp(d, files[i]) : NULL;
+		if (text)
+			systemd_io_weights_add(out, text, i == 1);
+	}
+}
+
 void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old)
 {
 	struct oci_resources_cpu cpu = {0};
@@ -459,6 +477,7 @@ void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old)
 	if (r.cpu) /* of two files of version 1, so from the kernel, which has the old ones again */
 		quota_read(cg, &quota, &period);
 	systemd_resources_add(&properties, &r, cg->mode == CGROUP_MODE_V2, quota, period);
+	io_weights_restore(&properties, old);
 	if (old->unit_devices)
 		devices_restore(&properties, old->unit_devices);
 	if (properties.len &&

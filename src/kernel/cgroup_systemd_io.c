@@ -18,6 +18,8 @@
 #include "kernel/cgroup_systemd_property.h"
 #include "ocispec.h"
 
+#define BLKIO_WEIGHT_MAX 1000 /* of BlockIOWeight */
+
 /* The path of a device, by the name that the kernel gave it: /dev/block is udev's and may not be
  * there. False for one that systemd must not be told of: it takes a device that lies on another one
  * for that one, and would limit that as well. */
@@ -74,6 +76,37 @@ uint64_t systemd_io_weight(uint64_t weight, bool bfq)
 	return weight <= 100 ? weight : 100 + (weight - 100) * 11;
 }
 
+uint64_t systemd_blkio_weight(uint64_t weight, bool bfq)
+{
+	weight = bfq ? systemd_io_weight(weight, true) : weight;
+	return weight < BLKIO_WEIGHT_MAX ? weight : BLKIO_WEIGHT_MAX;
+}
+
+/* The weights of the devices in the kernel's file, "MAJOR:MINOR WEIGHT" a line, in place of those
+ * that systemd has. */
+void systemd_io_weights_add(struct str *out, const char *text, bool bfq)
+{
+	autostr list = {0};
+
+	for (const char *p = text; *p; p += strcspn(p, "\n"), p += *p != '\0') {
+		char *end;
+		long major = strtol(p, &end, 10), minor;
+
+		if (*end != ':')
+			continue;
+		minor = strtol(end + 1, &end, 10);
+		if (*end == ' ' && end[1] >= '0' && end[1] <= '9') {
+			uint64_t weight = strtoull(end + 1, NULL, 10);
+
+			device_value_add(&list, major, minor,
+			                 bfq ? systemd_io_weight(weight, true) : weight);
+		}
+	}
+	systemd_property_add(out, "?a(st)", "IODeviceWeight", "%s", ""); /* empties the list */
+	if (list.len)
+		systemd_property_add(out, "?a(st)", "IODeviceWeight", "%s", list.s);
+}
+
 void systemd_io_add(struct str *out, const struct oci_resources_block_io *b, bool v2, bool bfq)
 {
 	autostr list = {0};
@@ -82,7 +115,8 @@ void systemd_io_add(struct str *out, const struct oci_resources_block_io *b, boo
 		return;
 	if (b->weight)
 		systemd_property_add(out, "t", v2 ? "IOWeight" : "BlockIOWeight", "%" PRIu64,
-		                     v2 ? systemd_io_weight(b->weight, bfq) : b->weight);
+		                     v2 ? systemd_io_weight(b->weight, bfq)
+		                        : systemd_blkio_weight(b->weight, bfq));
 	for (size_t i = 0; i < b->n_weight_device; i++) {
 		const struct oci_block_io_weight_device *d = &b->weight_device[i];
 

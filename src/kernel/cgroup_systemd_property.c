@@ -128,6 +128,7 @@ static const struct file_row {
 	enum file_kind {
 		KIND_NUMBER, /* or "max" */
 		KIND_WEIGHT, /* 1 to 10000 */
+		KIND_BFQ,    /* 1 to 1000 */
 		KIND_IDLE,   /* 1 is weight 0 */
 		KIND_LIST,
 		KIND_QUOTA,
@@ -137,7 +138,8 @@ static const struct file_row {
 	{"cpu.max",               "CPUQuotaPerSecUSec", KIND_QUOTA },
 	{"cpu.shares",            "CPUShares",          KIND_NUMBER},
 	{"blkio.weight",          "BlockIOWeight",      KIND_WEIGHT},
-	{"blkio.bfq.weight",      "BlockIOWeight",      KIND_WEIGHT},
+	{"blkio.bfq.weight",      "BlockIOWeight",      KIND_BFQ   },
+	{"io.bfq.weight",         "IOWeight",           KIND_BFQ   },
 	{"memory.limit_in_bytes", "MemoryLimit",        KIND_NUMBER},
 	{"cpu.weight",            "CPUWeight",          KIND_WEIGHT},
 	{"cpuset.cpus",           "AllowedCPUs",        KIND_LIST  },
@@ -171,9 +173,13 @@ static void file_value_add(struct str *out, const struct file_row *k, const char
 			u64_add(out, k->name, value || !str_eq(k->name, "TasksMax") ? value : 1);
 		break;
 	case KIND_WEIGHT:
+	case KIND_BFQ:
 		text += str_starts(text, "default ") ? strlen("default ") : 0;
 		if (str_to_u64(text, &value) == 0 && value >= 1 && value <= 10000)
-			u64_add(out, k->name, value);
+			u64_add(out, k->name,
+			        k->kind == KIND_WEIGHT      ? value
+			        : str_starts(k->file, "io") ? systemd_io_weight(value, true)
+			                                    : systemd_blkio_weight(value, true));
 		break;
 	case KIND_IDLE:
 		if (str_eq(text, "1"))

@@ -28,7 +28,10 @@ void systemd_file_add(struct str *out, const char *file, const char *value);
  * makes one of 1 to 1000 of its own 1 to 10000; else io.weight gets them as they are. */
 void systemd_io_add(struct str *out, const struct oci_resources_block_io *b, bool v2, bool bfq);
 void systemd_io_file_add(struct str *out, const char *file, const char *value);
+void systemd_io_weights_add(struct str *out, const char *text, bool bfq);
 uint64_t systemd_io_weight(uint64_t weight, bool bfq);
+/* The same for version 1, where its own weights end at 1000: of those of bfq, at 181. */
+uint64_t systemd_blkio_weight(uint64_t weight, bool bfq);
 
 /* DevicePolicy and DeviceAllow. classes is the text of /proc/devices. What systemd has no words for
  * is allowed there: the rules themselves are applied to the group as well. */

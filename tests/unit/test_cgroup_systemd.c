@@ -81,6 +81,10 @@ static void test_files(void)
 	file_gives("cpuset.cpus", "0,2", "?ay|AllowedCPUs|5|");
 	file_gives("io.weight", "default 70", "t|IOWeight|70|");
 	file_gives("io.weight", "999:9 70", "");
+	file_gives("io.bfq.weight", "default 200", "t|IOWeight|1200|");
+	file_gives("io.bfq.weight", "200", "t|IOWeight|1200|");
+	file_gives("blkio.bfq.weight", "120", "t|BlockIOWeight|320|");
+	file_gives("blkio.bfq.weight", "999", "t|BlockIOWeight|1000|");
 	file_gives("pids.max", "0", "t|TasksMax|1|");
 	file_gives("memory.limit_in_bytes", "7", "t|MemoryLimit|7|");
 	file_gives("io.max", "999:1 rbps=5 wiops=max\n999:2 rbps=max",
@@ -106,6 +110,26 @@ static void io_gives(const char *json, bool v2, bool bfq, const char *want)
 	arena_free(&a);
 }
 
+static void weights_give(const char *text, bool bfq, const char *want)
+{
+	struct str s = {0};
+	autofree char *got = NULL;
+
+	systemd_io_weights_add(&s, text, bfq);
+	got = shown(&s);
+	is_str(got, want);
+}
+
+static void test_io_weights(void)
+{
+	weights_give("default 100\n", false, "?a(st)|IODeviceWeight||");
+	weights_give("default 100\n999:1 200\n999:2 default\n999:3 7", false,
+	             "?a(st)|IODeviceWeight||?a(st)|IODeviceWeight|/dev/block/999:1 200\n"
+	             "/dev/block/999:3 7|");
+	weights_give("default 100\n999:1 200\n", true,
+	             "?a(st)|IODeviceWeight||?a(st)|IODeviceWeight|/dev/block/999:1 1200|");
+}
+
 /* A device that is not there keeps its numbers; a real one is shown by the tests in machines. */
 static void test_io(void)
 {
@@ -121,11 +145,16 @@ static void test_io(void)
 	         "?a(st)|IOReadBandwidthMax|/dev/block/999:1 5\n"
 	         "/dev/block/999:2 18446744073709551615|"
 	         "?a(st)|IOWriteIOPSMax|/dev/block/999:1 6|");
-	io_gives(all, false, true,
+	io_gives(all, false, false,
 	         "t|BlockIOWeight|200|?a(st)|BlockIODeviceWeight|/dev/block/999:1 10|");
+	io_gives("{\"blockIO\":{\"weight\":181}}", false, true, "t|BlockIOWeight|991|");
+	io_gives(all, false, true,
+	         "t|BlockIOWeight|1000|?a(st)|BlockIODeviceWeight|/dev/block/999:1 10|");
 	io_gives("{\"blockIO\":{\"weight\":200}}", true, true, "t|IOWeight|1200|");
 	is_int(systemd_io_weight(1000, true), 10000);
 	is_int(systemd_io_weight(10, true), 10);
+	is_int(systemd_blkio_weight(100, true), 100);
+	is_int(systemd_blkio_weight(1000, false), 1000);
 }
 
 static void test_mask(void)
@@ -232,6 +261,7 @@ int main(void)
 	RUN(test_resources);
 	RUN(test_files);
 	RUN(test_io);
+	RUN(test_io_weights);
 	RUN(test_mask);
 	RUN(test_devices);
 	RUN(test_annotations);
