@@ -22,6 +22,14 @@ def groups_left(name):
     return [c for c in cgroups_tagged() if name in c]
 
 
+def group_make(path):
+    """Makes a group that takes processes: in version 1 its cpuset is that of the group above."""
+    os.makedirs(path, exist_ok=True)
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if not v2_only() and os.path.exists(f"{path}/{file}"):
+            write(f"{path}/{file}", read(f"{os.path.dirname(path)}/{file}"))
+
+
 class Made:
     """A group that was there before, in every hierarchy; whatever is left below goes at the end."""
 
@@ -31,10 +39,7 @@ class Made:
 
     def __enter__(self):
         for path in self.paths:
-            os.mkdir(path)
-            for file in ("cpuset.cpus", "cpuset.mems"):
-                if not v2_only() and os.path.exists(f"{path}/{file}"):
-                    write(f"{path}/{file}", read(f"{os.path.dirname(path)}/{file}"))
+            group_make(path)
         return self
 
     def __exit__(self, *exc):
@@ -48,13 +53,18 @@ def groups_of(pid):
     return dict(line.rsplit(":", 1) for line in read(f"/proc/{pid}/cgroup").splitlines())
 
 
+def mounted_groups(pid):
+    """The same of the hierarchies that are mounted."""
+    return {k: v for k, v in groups_of(pid).items() if k.split(":")[1] in cgroup_hierarchies()}
+
+
 @test("a group that is there and empty is used in every hierarchy, and stays, empty, after delete")
 def adopted():
     for sub in ("", "/deep/er"):
         with Made() as made, Bundle(placed(f"/{made.name}{sub}")) as b:
             b.up()
-            mounted = [v for k, v in groups_of(b.pid()).items() if k.split(":")[1] in cgroup_hierarchies()]
-            assert mounted and set(mounted) <= {f"/{made.name}{sub}"}, mounted
+            mounted = mounted_groups(b.pid())
+            assert set(mounted.values()) == {f"/{made.name}{sub}"}, mounted
             for path in made.paths:
                 os.makedirs(f"{path}{sub}/payload/x")
             b.delete("--force")
@@ -70,10 +80,7 @@ def busy():
         for number in sorted({0, last // 2, last}):
             with Made() as made:
                 path = made.paths[number] + sub
-                os.makedirs(path, exist_ok=True)
-                for file in ("cpuset.cpus", "cpuset.mems"):
-                    if sub and not v2_only() and os.path.exists(f"{path}/{file}"):
-                        write(f"{path}/{file}", read(f"{made.paths[number]}/{file}"))
+                group_make(path)
                 p = subprocess.Popen(["sleep", "60"])
                 try:
                     write(path + "/cgroup.procs", str(p.pid))
@@ -215,16 +222,13 @@ def exec_forms():
     with Bundle(placed("/" + name)) as b:
         b.up()
         for point in everywhere(name):
-            os.mkdir(point + "/inner")
-            for file in ("cpuset.cpus", "cpuset.mems"):
-                if not v2_only() and os.path.exists(f"{point}/{file}"):
-                    write(f"{point}/inner/{file}", read(f"{point}/{file}"))
+            group_make(point + "/inner")
 
         def where(*flags):
             p = subprocess.Popen(command("exec", *flags, b.id, "/init", "sleep", "60"), stdin=subprocess.DEVNULL)
             pids = eventually(lambda: [q for q in run_davit("ps", "-f", "json", b.id, check=True).json
                                        if q != b.pid() and is_sleep(q)], "exec runs")
-            found = {k: v for k, v in groups_of(pids[0]).items() if k.split(":")[1] in cgroup_hierarchies()}
+            found = mounted_groups(pids[0])
             os.kill(pids[0], signal.SIGKILL)
             p.wait()
             eventually(lambda: not alive(pids[0]))
@@ -251,13 +255,9 @@ def exec_after_move():
     with Bundle(placed("/" + name)) as b:
         b.up()
         for point in everywhere(name):
-            os.mkdir(point + "/init.scope")
-            for file in ("cpuset.cpus", "cpuset.mems"):
-                if not v2_only() and os.path.exists(f"{point}/{file}"):
-                    write(f"{point}/init.scope/{file}", read(f"{point}/{file}"))
+            group_make(point + "/init.scope")
             write(point + "/init.scope/cgroup.procs", str(b.pid()))
-        assert set(v for k, v in groups_of(b.pid()).items() if k.split(":")[1] in cgroup_hierarchies()) == \
-            {f"/{name}/init.scope"}
+        assert set(mounted_groups(b.pid()).values()) == {f"/{name}/init.scope"}
         assert b.exec("true").rc == 0
         if v2_only():
             write(everywhere(name)[0] + "/cgroup.subtree_control", "+pids +memory")
