@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -149,24 +151,28 @@ static struct rec_exit *exit_read(int dir, struct arena *a)
 	return x;
 }
 
+#define NUMBER(member)                                                                             \
+	{                                                                                          \
+		offsetof(struct rec_exit, has_##member), offsetof(struct rec_exit, member)         \
+	}
+static const struct {
+	size_t has, value;
+} exit_numbers[] = {NUMBER(oom_kills), NUMBER(memory_peak), NUMBER(cpu_time), NUMBER(pids_peak)};
+#undef NUMBER
+
 /* What went with the groups between the two looks. */
 static void exit_fill(struct rec_exit *x, const struct rec_exit *before)
 {
-	if (!x->has_oom_kills && before->has_oom_kills) {
-		x->has_oom_kills = true;
-		x->oom_kills = before->oom_kills;
-	}
-	if (!x->has_memory_peak && before->has_memory_peak) {
-		x->has_memory_peak = true;
-		x->memory_peak = before->memory_peak;
-	}
-	if (!x->has_cpu_time && before->has_cpu_time) {
-		x->has_cpu_time = true;
-		x->cpu_time = before->cpu_time;
-	}
-	if (!x->has_pids_peak && before->has_pids_peak) {
-		x->has_pids_peak = true;
-		x->pids_peak = before->pids_peak;
+	char *to = (char *)x;
+	const char *from = (const char *)before;
+
+	for (size_t i = 0; i < COUNT(exit_numbers); i++) {
+		size_t has = exit_numbers[i].has, value = exit_numbers[i].value;
+
+		if (to[has] || !from[has])
+			continue;
+		to[has] = true;
+		memcpy(to + value, from + value, sizeof(uint64_t));
 	}
 }
 
