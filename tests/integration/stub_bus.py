@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bus with a systemd that does as a test wants: it answers, or dies, or never does what it was asked for."""
+"""A bus with a systemd that does as a test wants: it answers, or dies, or never does what it was asked for; and
+one that stands between davit and the real bus."""
+import contextlib
 import os
 import socket
 import struct
@@ -55,12 +57,21 @@ def fields_of(data):
     return found
 
 
-class StubBus:
-    """How: "answers" each job is done at once; "refuses" with an error; "dies" when it is asked for a unit;
-    "forgets" the job; "silent" does not even let anybody in. calls lists what was asked: (of whom, method)."""
+def read_message(stream):
+    """The next one: its kind, serial number, fields and bytes; None at the end."""
+    head = stream.read(16)
+    if len(head) < 16:
+        return None
+    _, kind, _, _, length, serial, size = struct.unpack("<cBBBIII", head)
+    fields = stream.read(size)
+    return kind, serial, fields_of(fields), head + fields + stream.read(-size % 8 + length)
 
-    def __init__(self, path, how):
-        self.path, self.how, self.calls, self.serial = path, how, [], 0
+
+class Bus:
+    """Where davit finds a bus; a thread serves each connection."""
+
+    def __init__(self, path):
+        self.path = path
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(path)
         self.socket.listen(8)
@@ -68,31 +79,77 @@ class StubBus:
                         DBUS_SESSION_BUS_ADDRESS="unix:path=" + path)
 
     def __enter__(self):
-        if self.how != "silent":
-            try:
-                threading.Thread(target=self.serve, daemon=True).start()
-            except RuntimeError as e:  # where clone3 is forbidden, with EPERM
-                self.__exit__()
-                raise Skip(f"the stub cannot run here: {e}") from None
+        threading.Thread(target=self.accept, daemon=True).start()
         return self
 
     def __exit__(self, *exc):
         self.socket.close()
         os.unlink(self.path)
 
-    def serve(self):
-        while True:
-            try:
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
                 client, _ = self.socket.accept()
-            except OSError:
-                return
-            with client, client.makefile("rb") as stream:
-                try:
-                    self.welcome(client, stream)
-                    while self.one(client, stream):
-                        pass
-                except (OSError, struct.error):
-                    pass  # it has gone
+                threading.Thread(target=self.connection, args=(client,), daemon=True).start()
+
+    def connection(self, client):
+        with contextlib.suppress(OSError, struct.error), client, client.makefile("rb") as stream:
+            self.serve(client, stream)
+
+
+class RelayBus(Bus):
+    """Stands between davit and the bus at `real`; calls: the names of the methods that davit called. From the
+    call of `deaf` on nothing is passed on: neither the call, nor (late) any answer to it."""
+
+    def __init__(self, path, real, deaf=None, late=False):
+        super().__init__(path)
+        self.real, self.deaf, self.late, self.calls, self.silent = real, deaf, late, [], False
+
+    def answers(self, bus, client):
+        with contextlib.suppress(OSError):
+            while data := bus.recv(65536):
+                if not self.silent:
+                    client.sendall(data)
+            client.shutdown(socket.SHUT_RDWR)
+
+    def serve(self, client, stream):
+        with socket.socket(socket.AF_UNIX) as bus:
+            bus.connect(self.real)
+            threading.Thread(target=self.answers, args=(bus, client), daemon=True).start()
+            line = None
+            while line != b"BEGIN\r\n":
+                line = stream.readline()
+                if not line:
+                    return
+                bus.sendall(line)
+            while found := read_message(stream):
+                self.message(bus, *found)
+
+    def message(self, bus, kind, _, fields, data):
+        if kind == CALL:
+            self.calls.append(fields.get(MEMBER))
+        if fields.get(MEMBER) == self.deaf:
+            self.silent = True
+        if not self.silent or self.late:
+            bus.sendall(data)
+
+
+class StubBus(Bus):
+    """How: "answers" each job is done at once; "refuses" with an error; "dies" when it is asked for a unit;
+    "forgets" the job; "silent" does not even let anybody in. calls lists what was asked: (of whom, method)."""
+
+    def __init__(self, path, how):
+        super().__init__(path)
+        self.how, self.calls, self.serial = how, [], 0
+
+    def accept(self):
+        if self.how != "silent":
+            super().accept()
+
+    def serve(self, client, stream):
+        self.welcome(client, stream)
+        while self.one(client, stream):
+            pass
 
     @staticmethod
     def welcome(client, stream):
@@ -108,14 +165,10 @@ class StubBus:
 
     def one(self, client, stream):
         """Takes and answers one message; False at the end."""
-        head = stream.read(16)
-        if len(head) < 16:
-            return False
-        _, kind, _, _, length, serial, size = struct.unpack("<cBBBIII", head)
-        fields = fields_of(stream.read(size))
-        stream.read(-size % 8 + length)
-        if kind != CALL:
-            return True
+        found = read_message(stream)
+        if not found or found[0] != CALL:
+            return bool(found)
+        _, serial, fields, _ = found
         self.calls.append((fields[DESTINATION], fields[MEMBER]))
         if fields[DESTINATION] == DRIVER:
             self.answer(client, serial, DRIVER, "s", text(b"", ":1.5") if fields[MEMBER] == "Hello" else None)

@@ -3,12 +3,11 @@
 """systemd as the manager of cgroups: units, limits, reload, a bus that does not answer."""
 import os
 import re
-import struct
 import sys
-import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 from davit import *  # noqa: E402
+from stub_bus import RelayBus  # noqa: E402
 
 ROOTLESS = os.geteuid() != 0
 SYSTEMD = ("--systemd-cgroup",)
@@ -511,80 +510,14 @@ def properties():
             fails(b.run(glob=SYSTEMD), "org.systemd.property")
 
 
-class Bus:
-    """Stands between davit and the bus; calls: the names of the methods that davit called. From the call
-    of `deaf` on nothing is passed on: neither the call, nor (late) any answer to it."""
-
-    def __init__(self, deaf=None, late=False):
-        self.deaf, self.late, self.calls, self.silent = deaf, late, [], False
-        self.path = os.path.join(work, unique("bus"))
-        self.real = f"{os.environ['XDG_RUNTIME_DIR']}/bus" if ROOTLESS else "/run/dbus/system_bus_socket"
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(self.path)
-        self.listener.listen(8)
-        self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.path}",
-                        DBUS_SESSION_BUS_ADDRESS=f"unix:path={self.path}")
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-        os.unlink(self.path)
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self.listener.accept()
-                bus = socket.socket(socket.AF_UNIX)
-                bus.connect(self.real)
-                threading.Thread(target=self.answers, args=(bus, client), daemon=True).start()
-                threading.Thread(target=self.requests, args=(client, bus), daemon=True).start()
-
-    def answers(self, bus, client):
-        with contextlib.suppress(OSError):
-            while data := bus.recv(65536):
-                if not self.silent:
-                    client.sendall(data)
-            client.close()
-
-    def requests(self, client, bus):
-        """Words up to "BEGIN", then messages: a header with the lengths, its fields, the body."""
-        data, begun = b"", False
-        with contextlib.suppress(OSError):
-            while new := client.recv(65536):
-                data += new
-                if not begun and b"BEGIN\r\n" in data:
-                    words, data = data.split(b"BEGIN\r\n", 1)
-                    bus.sendall(words + b"BEGIN\r\n")
-                    begun = True
-                if not begun:
-                    bus.sendall(data)
-                    data = b""
-                while begun and len(data) >= 16:
-                    body, _, fields = struct.unpack_from("<III", data, 4)
-                    size = 16 + (fields + 7) // 8 * 8 + body
-                    if len(data) < size:
-                        break
-                    self.message(data[:size], 16 + fields, bus)
-                    data = data[size:]
-            bus.close()
-
-    def message(self, data, end, bus):
-        member = re.search(rb"\x03\x01s\x00(....)", data[:end], re.S)
-        name = member and data[member.end():member.end() + member[1][0]].decode()
-        if data[1] == 1:
-            self.calls.append(name)
-        if name == self.deaf:
-            self.silent = True
-        if not self.silent or self.late:
-            bus.sendall(data)
+def relay(*args):
+    real = f"{os.environ['XDG_RUNTIME_DIR']}/bus" if ROOTLESS else "/run/dbus/system_bus_socket"
+    return RelayBus(os.path.join(work, unique("bus")), real, *args)
 
 
 @test("one call to systemd starts a container, none ends it", needs_root=False)
 def one_call():
-    with Bundle() as b, Bus() as bus:
+    with Bundle() as b, relay() as bus:
         b.save(command_args("exit", "3"), user_namespace() if ROOTLESS else {})
         assert b.run(glob=SYSTEMD, env=bus.env).rc == 3
         # The answers to the first two are not waited for one by one.
@@ -603,7 +536,7 @@ def dead_bus():
         r = fails(b.run(glob=SYSTEMD, env=env), "bus")
         assert r.seconds < 5 * FACTOR, r
     for late in (False, True):
-        with Bundle() as b, Bus("StartTransientUnit", late) as bus:
+        with Bundle() as b, relay("StartTransientUnit", late) as bus:
             b.save(command_args("pause"), user_namespace() if ROOTLESS else {})
             r = fails(b.run(glob=SYSTEMD, env=bus.env), "user bus" if ROOTLESS else "system bus")
             assert r.seconds < 5 * FACTOR, r
@@ -619,7 +552,7 @@ def dead_bus():
 @test("an update that systemd does not answer fails in time; the old values are there", needs_root=False)
 def dead_update():
     v2()
-    with container(resources={"pids": {"limit": 50}}) as (b, name, _), Bus("SetUnitProperties") as bus:
+    with container(resources={"pids": {"limit": 50}}) as (b, name, _), relay("SetUnitProperties") as bus:
         r = fails(run_davit("update", "--pids-limit", "60", b.id, env=bus.env), "bus")
         assert r.seconds < 5 * FACTOR, r
         kept(b, {("pids", "pids.max"): "50"})
