@@ -27,7 +27,7 @@ BOUNDS = {
     "events":    (None,     1536,      None),
     "kill":      (60,       1536,      None),
     "features":  (None,     1536,      None),
-    "run with 64 KiB of environment": (None, 1600, None),
+    "run with 64 KiB of environment": (None, 1640, None),  # Linux 6.1 maps more of the program than 6.18 does
 }
 
 
