@@ -322,6 +322,7 @@ def init_dies():
         rc = p.wait(10)
         p.communicate()
         assert rc == 137, rc
+        b.wait_stopped()  # the last of its namespace ends before it does
         b.delete()
 
 
