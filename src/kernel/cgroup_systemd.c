@@ -415,6 +415,24 @@ static void devices_restore(struct str *out, const char *old)
 		systemd_property_add(out, "a(ss)", "DeviceAllow", "%s", old + n + 1);
 }
 
+static void file_add(struct str *out, struct cgroup *cg, const char *controller, const char *file)
+{
+	struct cgroup_dir *d = cgroup_dir_of(cg, controller);
+	char value[64];
+
+	if (d && d->v2 && cgroup_dir_read(d, file, value, sizeof(value)) > 0)
+		systemd_file_add(out, file, value);
+}
+
+/* What only the kernel can tell after an update: its values follow from the new and the old. */
+static void outcome_add(struct str *out, struct cgroup *cg, const struct oci_resources *r)
+{
+	if (r->memory && r->memory->swap > 0 && !r->memory->limit)
+		file_add(out, cg, "memory", "memory.swap.max");
+	if (r->cpu && r->cpu->has_idle && !r->cpu->idle && !r->cpu->shares)
+		file_add(out, cg, "cpu", "cpu.weight");
+}
+
 int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
                           struct cgroup_undo *undo, struct err *e)
 {
@@ -427,6 +445,8 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
 	if (r->cpu && (r->cpu->quota || r->cpu->period))
 		quota_read(cg, &quota, &period);
 	systemd_resources_add(&properties, r, cg->mode == CGROUP_MODE_V2, quota, period);
+	if (cg->mode == CGROUP_MODE_V2)
+		outcome_add(&properties, cg, r);
 	if (r->n_devices && !cg->rootless) {
 		undo->unit_devices = devices_ask(cg, e);
 		if (!undo->unit_devices)

@@ -236,6 +236,16 @@ def idle():
         assert show(unit, "CPUWeight") in ("idle", "0"), show(unit, "CPUWeight")
 
 
+@test("the end of being idle, and swap alone, survive a reload", needs_root=False)
+def update_outcome():
+    v2()
+    with container(resources={"cpu": {"idle": 1}, "memory": {"limit": 64 * MB, "swap": 80 * MB}}) as (b, unit, _):
+        run_davit("update", "--resources", "-", b.id, check=True,
+                  stdin=json.dumps({"cpu": {"idle": 0}, "memory": {"swap": 96 * MB}}))
+        kept(b, {("cpu", "cpu.idle"): "0", ("memory", "memory.swap.max"): str(32 * MB)})
+        assert show(unit, "MemorySwapMax") == str(32 * MB), show(unit, "MemorySwapMax")
+
+
 @test("unified keys that are systemd's survive a reload", needs_root=False)
 def unified():
     v2()
