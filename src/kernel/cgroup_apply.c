@@ -371,6 +371,23 @@ static int setting_write(struct cgroup *cg, const struct cgroup_setting *s,
 	return put_fail(cg, d, s, *errnum, e);
 }
 
+/* As setting_write; what the kernel refuses because of the value of the next one waits for that,
+ * which may have to wait in turn. */
+static int setting_write_paired(struct cgroup *cg, const struct cgroup_setting *s,
+                                const struct cgroup_setting *end, struct cgroup_undo *undo,
+                                int *errnum, struct err *e)
+{
+	struct err other = {0};
+	int next, rc = setting_write(cg, s, undo, errnum, e);
+
+	if (rc >= 0 || !(s->flags & SETTING_PAIR) || *errnum != EINVAL || s + 1 == end)
+		return rc;
+	if (setting_write_paired(cg, s + 1, end, undo, &next, &other) < 0)
+		return rc;
+	*e = (struct err){0};
+	return setting_write(cg, s, undo, errnum, e);
+}
+
 int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
                           struct cgroup_undo *undo, struct err *e)
 {
@@ -378,8 +395,7 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct cgroup_setting *one = &s->v[i];
-		struct err other = {0};
-		int errnum, rc = setting_write(cg, one, undo, &errnum, e);
+		int errnum, rc = setting_write_paired(cg, one, s->v + s->n, undo, &errnum, e);
 
 		if (rc < 0 && errnum && lenient && !(one->flags & SETTING_OR_NEXT))
 			rc = 0;
@@ -387,14 +403,7 @@ int cgroup_settings_write(struct cgroup *cg, const struct cgroup_settings *s,
 		/* no such file, no such function behind it, no such device */
 		if (rc < 0 && (errnum == ENOENT || errnum == EOPNOTSUPP || errnum == ENODEV))
 			rc = unapplied(e);
-		if (rc >= 0)
-			continue;
-		if (!(one->flags & SETTING_PAIR) || errnum != EINVAL || i + 1 == s->n)
-			return -1;
-		/* Raising both: the next one first, then this one again. */
-		if (setting_write(cg, one + 1, undo, &errnum, &other) < 0)
-			return -1;
-		TRY(setting_write(cg, one, undo, &errnum, e));
+		TRY(rc);
 	}
 	return 0;
 }

@@ -139,6 +139,36 @@ def update_gone():
         b.delete("--force")
 
 
+@test("update of CPU period, quota and burst whose order the kernel minds, with little room above")
+def update_three():
+    parent = cgroup_dir(unique("half"), "cpu") if not v2_only() else f"/sys/fs/cgroup/{unique('half')}"
+    if v2_only() or not os.path.exists(os.path.dirname(parent) + "/cpu.cfs_burst_us"):
+        raise Skip("needs the cpu controller of version 1, with burst")
+    name = os.path.basename(parent)
+    os.mkdir(parent)
+    try:
+        write(parent + "/cpu.cfs_quota_us", "50000")
+        times = ({"period": 50000, "quota": 25000, "burst": 20000}, {"period": 20000, "quota": 10000, "burst": 5000})
+        with Bundle(placed(name + "/in", cpu=times[0])) as b:
+            b.up()
+            for new in (times[1], times[0]):
+                result = feed(b, {"cpu": new})
+                assert result.rc == 0, result
+                got = {k: int(read(f"{parent}/in/cpu.cfs_{k}_us")) for k in new}
+                assert got == new, got
+            fails(feed(b, {"cpu": times[1], "blockIO": {"throttleReadBpsDevice": [
+                {"major": 250, "minor": 77, "rate": 5}]}}), "250:77")
+            assert {k: int(read(f"{parent}/in/cpu.cfs_{k}_us")) for k in new} == times[0]
+            b.delete("--force")
+    finally:
+        for path in everywhere_left(name):
+            os.rmdir(path)
+
+
+def everywhere_left(name):
+    return sorted(groups_left(name), key=len, reverse=True)
+
+
 @test("the parents that a container made go with the last container")
 def parents():
     top = unique("top")
