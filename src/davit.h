@@ -34,7 +34,7 @@ struct davit_context {
 	enum davit_cgroup_manager manager;
 	enum davit_tristate rootless;
 	bool unsupported_warn; /* what this host cannot apply is a warning, not an error */
-	bool timings;          /* log how long each step took */
+	bool timings;          /* log how long each step took: davit(7) */
 	unsigned umask; /* the caller's: of a process whose configuration names none; 0: 022 */
 	const char *exit_record; /* run, delete: file that gets the exit record; NULL: none */
 };

@@ -22,7 +22,7 @@ enum log_kind {
 	LOG_KIND_SYSLOG
 };
 
-/* The only state of the process that is not passed around. */
+/* With the clock of timing.c the only state of the process that is not passed around. */
 static struct {
 	enum log_level level;
 	enum log_kind kind;
@@ -32,8 +32,8 @@ static struct {
 	void *redirect_arg;
 } state = {.fd = -1};
 
-static const char *const level_names[] = {"error", "warning", "debug"};
-static const int level_priorities[] = {3, 4, 7}; /* syslog(3) */
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+static const int level_priorities[] = {3, 4, 6, 7}; /* syslog(3) */
 
 /* As vsnprintf, and an end that did not fit is shown as "...". */
 __attribute__((format(printf, 3, 0))) static void text_format(char *text, size_t size,

@@ -45,11 +45,12 @@ size_t err_format(const struct err *e, char *text, size_t size);
 enum log_level {
 	LOG_LEVEL_ERROR,
 	LOG_LEVEL_WARNING,
+	LOG_LEVEL_INFO, /* what was asked for: --timings */
 	LOG_LEVEL_DEBUG
 };
 
-/* Where log lines go. Errors go to stderr as well; warnings and debug lines only if there is no
- * log, because stderr may be the container's. */
+/* Where log lines go. Errors go to stderr as well; all others only if there is no log, because
+ * stderr may be the container's. */
 struct log_config {
 	const char *target;   /* NULL, a path, "file:PATH", "journald:ID" or "syslog:ID" */
 	bool json;            /* one object a line with level, msg, time (RFC 3339) */

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/timing.h"
 
 int64_t clock_ms(void)
 {
@@ -209,7 +210,7 @@ static int proc_wait_fallback(int fd, int64_t deadline)
 	}
 }
 
-int proc_wait_gone(int pidfd, int timeout_ms)
+static int proc_wait_gone_untimed(int pidfd, int timeout_ms)
 {
 	int64_t deadline = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -232,6 +233,15 @@ int proc_wait_gone(int pidfd, int timeout_ms)
 		if (deadline >= 0)
 			timeout_ms = deadline > clock_ms() ? (int)(deadline - clock_ms()) : 0;
 	}
+}
+
+int proc_wait_gone(int pidfd, int timeout_ms)
+{
+	int64_t begun = timing_wait_begin();
+	int r = proc_wait_gone_untimed(pidfd, timeout_ms);
+
+	timing_wait_end(begun);
+	return r;
 }
 
 void pid_reap_at(pid_t *pid)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/names.h"
 #include "base/str.h"
+#include "base/timing.h"
 #include "cli/opts.h"
 #include "cli/version.h"
 #include "davit.h"
@@ -114,8 +115,10 @@ static int globals_log(const struct globals *g, const struct command *cmd, struc
 		log.level = LOG_LEVEL_ERROR;
 	if (g->log_level && log_level_parse(g->log_level, &log.level) < 0)
 		return word_unknown("--log-level", g->log_level, e);
-	if (g->debug || (g->timings && !g->log_level))
+	if (g->debug)
 		log.level = LOG_LEVEL_DEBUG;
+	else if (g->timings && log.level < LOG_LEVEL_INFO)
+		log.level = LOG_LEVEL_INFO;
 	if (str_eq(g->log_format, "json"))
 		log.json = true;
 	else if (g->log_format && !str_eq(g->log_format, "text"))
@@ -232,10 +235,14 @@ static int command_run(const struct globals *g, const struct command *cmd, char 
 		*e = log_error;
 		ret = -1;
 	}
+	timing_begin(g->timings);
+	timing_entry("entry");
 	if (ret >= 0 && globals_context(g, &ctx, e) < 0)
 		ret = -1;
 	if (ret >= 0)
 		ret = command_call(&call, &ctx, ret > 0, e);
+	timing_part("end");
+	timing_total();
 	opts_free(cmd->opts, args);
 	*status = call.status;
 	return ret;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/timing.h"
 #include "kernel/cgroup_named.h"
 #include "kernel/sched.h"
 #include "run/chan.h"
@@ -124,7 +125,9 @@ int container_poststart(const struct rec_record *rec, pid_t pid, struct arena *a
 	r.hooks = rec->hooks->poststart;
 	r.n = rec->hooks->n_poststart;
 	r.state = state_oci_json(rec, pid, "running", a, &r.state_len);
-	return hooks_run(&r, e);
+	TRY(hooks_run(&r, e));
+	timing_part("hooks-poststart");
+	return 0;
 }
 
 void container_poststop(const struct rec_record *rec, struct arena *a)
@@ -138,6 +141,7 @@ void container_poststop(const struct rec_record *rec, struct arena *a)
 	r.n = rec->hooks->n_poststop;
 	r.state = state_oci_json(rec, 0, "stopped", a, &r.state_len);
 	hooks_run_all(&r);
+	timing_part("hooks-poststop");
 }
 
 int container_destroy(struct container *k, struct err *e)
@@ -148,6 +152,7 @@ int container_destroy(struct container *k, struct err *e)
 	int left;
 
 	TRY(container_kill(k, e));
+	timing_part("kill");
 	TRY(container_cgroup(k, &cg, e));
 	left = REMOVE_WAIT_MS - (int)(clock_ms() - start);
 	if (cg.n)
@@ -156,9 +161,12 @@ int container_destroy(struct container *k, struct err *e)
 		TRY(cgroup_named_remove(k->id, REMOVE_LEAST, e));
 	rdt = container_rdt(k->rec);
 	TRY(rdt_remove(&rdt, e));
+	timing_part("cgroup-remove");
 	if (k->rec)
 		container_poststop(k->rec, &k->arena);
-	return state_remove(k->root, k->id, k->dir, e);
+	TRY(state_remove(k->root, k->id, k->dir, e));
+	timing_part("state-remove");
+	return 0;
 }
 
 /* ---- start */
@@ -211,8 +219,10 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 	autofd notify = -1; /* without its directory the container was created without */
 	bool hooks;
 
+	timing_begin(c->timings);
 	TRY(container_open(c, id, STATE_LOCK, &k, e));
 	s = container_full_status(&k);
+	timing_part("container");
 	if (s != DAVIT_CREATED)
 		return fail(e, 0, "cannot start container \"%s\": it is %s, not created", id,
 		            davit_status_names[s]);
@@ -229,6 +239,7 @@ int davit_start(const struct davit_context *c, const char *id, struct err *e)
 			log_warn("%s, ignoring", undo.msg);
 		return -1;
 	}
+	timing_part("release");
 	if (container_poststart(k.rec, k.init.pid, &k.arena, e) == 0)
 		return notify < 0 ? 0 : notify_wait(notify, k.init.pid, k.pidfd, e);
 	if (container_destroy(&k, &undo) < 0)
@@ -261,43 +272,53 @@ static void kill_record(struct container *k, const struct rec_exit *before)
 		(void)exit_of(k, before);
 }
 
-int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
-               struct err *e)
+static int kill_opened(struct container *k, int sig, unsigned flags, struct err *e)
 {
-	autocontainer k = CONTAINER_NONE;
 	autocgroup cg = CGROUP_INIT;
 	const struct rec_exit *before;
 
-	TRY(container_open(c, id, 0, &k, e));
-	if (container_status(&k) == DAVIT_CREATING)
+	if (container_status(k) == DAVIT_CREATING)
 		return fail(e, 0,
 		            "cannot kill container \"%s\": it is creating, not created or running",
-		            id);
-	TRY(container_cgroup(&k, &cg, e));
-	before = kill_look(&k, &cg, sig);
+		            k->id);
+	TRY(container_cgroup(k, &cg, e));
+	before = kill_look(k, &cg, sig);
 	if ((flags & DAVIT_KILL_ALL) && cg.n) {
 		/* init first, should it have left the group; another signal would reach it twice */
-		if (sig == SIGKILL && k.pidfd >= 0 && proc_signal(k.pidfd, sig) < 0 &&
+		if (sig == SIGKILL && k->pidfd >= 0 && proc_signal(k->pidfd, sig) < 0 &&
 		    errno != ESRCH)
-			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
+			return fail(e, errno, "send signal %d to container \"%s\"", sig, k->id);
 		TRY(cgroup_kill(&cg, sig, e));
-		kill_record(&k, before);
+		kill_record(k, before);
 		return 0;
 	}
-	if (k.pidfd < 0 || proc_signal(k.pidfd, sig) < 0) {
-		if (k.pidfd >= 0 && errno != ESRCH)
-			return fail(e, errno, "send signal %d to container \"%s\"", sig, id);
-		return kill_stopped(&k, flags, e);
+	if (k->pidfd < 0 || proc_signal(k->pidfd, sig) < 0) {
+		if (k->pidfd >= 0 && errno != ESRCH)
+			return fail(e, errno, "send signal %d to container \"%s\"", sig, k->id);
+		return kill_stopped(k, flags, e);
 	}
 	if (sig != SIGKILL || !cg.n)
 		return 0;
 	/* without a pid namespace of its own init's end does not end the others */
-	if (!has_own_pid_ns(k.rec))
+	if (!has_own_pid_ns(k->rec))
 		TRY(cgroup_kill(&cg, SIGKILL, e));
 	else if (cg.mode != CGROUP_MODE_V2 && cgroup_frozen(&cg) == 1)
 		TRY(cgroup_thaw(&cg, e));
 	cgroup_thaw_killed(&cg);
-	kill_record(&k, before);
+	kill_record(k, before);
+	return 0;
+}
+
+int davit_kill(const struct davit_context *c, const char *id, int sig, unsigned flags,
+               struct err *e)
+{
+	autocontainer k = CONTAINER_NONE;
+
+	timing_begin(c->timings);
+	TRY(container_open(c, id, 0, &k, e));
+	timing_part("container");
+	TRY(kill_opened(&k, sig, flags, e));
+	timing_part("signal");
 	return 0;
 }
 
@@ -327,7 +348,9 @@ static int delete_record(const char *path, struct container *k, struct err *e)
 		TRY(file = exit_file_open(path, e));
 	TRY(container_kill(k, e));
 	x = exit_of(k, NULL);
-	return path ? exit_file_write(file, x, e) : 0;
+	TRY(path ? exit_file_write(file, x, e) : 0);
+	timing_part("exit-record");
+	return 0;
 }
 
 int davit_delete(const struct davit_context *c, const char *id, unsigned flags, struct err *e)
@@ -336,12 +359,14 @@ int davit_delete(const struct davit_context *c, const char *id, unsigned flags, 
 	autocontainer k = CONTAINER_NONE;
 	enum davit_status s;
 
+	timing_begin(c->timings);
 	if (container_open(c, id, STATE_LOCK | STATE_UNMADE | (force ? STATE_BROKEN : 0), &k, e) <
 	    0)
 		return force && strstr(e->msg, "does not exist") ? 0 : -1;
 	if (!k.rec)
 		return delete_broken(&k, e);
 	s = container_full_status(&k);
+	timing_part("container");
 	if ((s == DAVIT_RUNNING || s == DAVIT_PAUSED) && !force) {
 		fail(e, 0, "cannot delete container \"%s\": it is %s, not stopped", id,
 		     davit_status_names[s]);

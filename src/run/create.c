@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/timing.h"
 #include "run/container.h"
 #include "run/exit.h"
 #include "run/foreground.h"
@@ -94,8 +95,11 @@ static int run_cleanup(struct ctx *c, const struct plan *p, struct err *e)
 		TRY(cgroup_remove(&c->cgroup, 5000, e));
 	}
 	TRY(rdt_remove(&p->rdt.rdt, e));
+	timing_part("cgroup-remove");
 	container_poststop(p->record, &c->arena);
-	return state_remove(c->root, p->id, c->dir, e);
+	TRY(state_remove(c->root, p->id, c->dir, e));
+	timing_part("state-remove");
+	return 0;
 }
 
 /* The groups and the state are about to go: an exit record is made only for those who ask. */
@@ -107,7 +111,10 @@ static int run_record(struct ctx *c, const struct plan *p, struct err *e)
 		return 0;
 	x = exit_gather(&c->cgroup, &c->init, &c->status, &c->arena);
 	exit_keep(c->dir, x);
-	return c->exit_record < 0 ? 0 : exit_file_write(c->exit_record, x, e);
+	if (c->exit_record >= 0)
+		TRY(exit_file_write(c->exit_record, x, e));
+	timing_part("exit-record");
+	return 0;
 }
 
 static int run_failed(struct ctx *c, const struct plan *p)
@@ -200,8 +207,10 @@ static int plan_and_walk(const struct davit_context *c, const struct davit_creat
 	struct plan plan;
 	int r;
 
+	timing_begin(c->timings);
 	ctx.davit = c;
 	r = plan_make(status ? OP_RUN : OP_CREATE, c, a, &ctx.arena, &plan, e);
+	timing_part("plan");
 	if (r == 0 && a->plan_only)
 		steps_print(create_steps, &plan, a->plan_only);
 	else if (r == 0)

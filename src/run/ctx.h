@@ -72,6 +72,8 @@ struct ctx {
 	int status;                  /* run and exec: wait status of the payload */
 	int exit_record;             /* run: the file for the exit record, or -1 */
 	bool exited;
+	bool filtered;          /* init: the payload's filter holds */
+	struct timing *timings; /* of each row, seen by both processes; NULL without --timings */
 };
 
 #define CTX_INIT                                                                                   \

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/timing.h"
 #include "run/container.h"
 #include "run/foreground.h"
 #include "run/spawn.h"
@@ -51,10 +52,13 @@ int davit_exec(const struct davit_context *c, const struct davit_exec_args *a, i
 	struct plan plan = {.op = OP_EXEC};
 	int r;
 
+	timing_begin(c->timings);
 	TRY(container_open(c, a->id, 0, &k, e));
+	timing_part("container");
 	ctx.davit = c;
 	ctx.container = &k;
 	r = plan_exec(c, a, &k, container_full_status(&k), &ctx.arena, &plan, e);
+	timing_part("plan");
 	if (r == 0)
 		r = exec_plan(&ctx, &plan, status, e);
 	/* what failed then is a consequence: engines have to be told the cause */

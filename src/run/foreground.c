@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "base/timing.h"
 #include "kernel/term.h"
 #include "run/notify.h"
 
@@ -103,8 +104,8 @@ static int wait_signals(struct foreground *fg, pid_t pid, int pidfd, int *status
 	}
 }
 
-int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int *status,
-                    struct err *e)
+static int payload_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int *status,
+                        struct err *e)
 {
 	struct term_relay relay = TERM_RELAY_NONE;
 	autofd signals = -1;
@@ -136,4 +137,15 @@ int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int
 	if (r < 0 && e->msg[0] == '\0')
 		fail(e, errno, "wait for process %d", pid);
 	return r < 0 ? -1 : 0;
+}
+
+int foreground_wait(struct foreground *fg, pid_t pid, int pidfd, int master, int *status,
+                    struct err *e)
+{
+	int64_t begun = timing_wait_begin();
+	int r = payload_wait(fg, pid, pidfd, master, status, e);
+
+	timing_wait_end(begun);
+	timing_part("payload");
+	return r;
 }

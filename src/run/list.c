@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/timing.h"
 #include "run/container.h"
 #include "run/exit.h"
 
@@ -54,8 +55,11 @@ int davit_state(const struct davit_context *c, const char *id, struct davit_stat
 {
 	autocontainer k = CONTAINER_NONE;
 
+	timing_begin(c->timings);
 	TRY(container_open(c, id, STATE_LOOK | STATE_HEAD, &k, e));
+	timing_part("container");
 	state_fill(&k, JSON_PRETTY, out);
+	timing_part("state");
 	return 0;
 }
 

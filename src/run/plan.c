@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/sys.h"
+#include "base/timing.h"
 #include "base/unapplied.h"
 #include "kernel/cgroup_named.h"
 #include "kernel/seccomp.h"
@@ -413,6 +414,7 @@ int plan_make(enum op op, const struct davit_context *c, const struct davit_crea
 	if (!out->bundle)
 		return -1;
 	TRY(plan_read_config(r, a, &config, e));
+	timing_part("config");
 	out->config = config;
 	out->hooks = config->hooks ? config->hooks : &no_hooks;
 	l = config->linux;

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "base/timing.h"
 #include "kernel/procfs.h"
 #include "run/hooks.h"
 #include "run/rows.h"
@@ -298,14 +299,22 @@ int row_wait_start(struct ctx *c, struct err *e)
 
 int row_seccomp_early(struct ctx *c, struct err *e)
 {
-	if (c->seccomp.notify)
-		return seccomp_install_posted(&c->seccomp, c->mail, e);
-	return seccomp_install(&c->seccomp, e) < 0 ? -1 : 0;
+	if (c->seccomp.notify) {
+		timing_stop();
+		TRY(seccomp_install_posted(&c->seccomp, c->mail, e));
+	} else {
+		TRY(seccomp_install(&c->seccomp, e));
+	}
+	c->filtered = true;
+	return 0;
 }
 
 int row_seccomp_late(struct ctx *c, struct err *e)
 {
-	return seccomp_install(&c->seccomp, e) < 0 ? -1 : 0;
+	timing_stop();
+	TRY(seccomp_install(&c->seccomp, e));
+	c->filtered = true;
+	return 0;
 }
 
 int row_hooks_start_container(struct ctx *c, struct err *e)

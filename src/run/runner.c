@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/timing.h"
 #include "base/unapplied.h"
 #include "run/chan.h"
 #include "run/spawn.h"
@@ -45,20 +44,23 @@ static void row_passed(struct ctx *c, const struct chan_msg *m, int *fd)
 	c->passed |= UINT64_C(1) << m->step;
 }
 
+static const char *who_name(enum who who)
+{
+	return who == RUNTIME ? "runtime" : "init";
+}
+
 static const char *peer_name(const struct ctx *c)
 {
 	return c->self == RUNTIME ? "init" : "the runtime";
 }
 
-/* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
-static int peer_message(struct ctx *c, struct err *e)
+/* Waits for a message: 1, 0 the peer is gone, -1. */
+static int peer_take(struct ctx *c, struct chan_msg *m, int *fd, struct err *e)
 {
 	struct pollfd p[] = {
 		{.fd = c->chan,    .events = POLLIN},
                 {.fd = c->signals, .events = POLLIN}
         };
-	struct chan_msg m;
-	autofd fd = -1;
 	int r;
 
 	/* what an ended stage has sent is there; init keeps the channel open */
@@ -72,12 +74,22 @@ static int peer_message(struct ctx *c, struct err *e)
 	}
 	/* a peer that went without having read all makes one ECONNRESET; what it sent comes then */
 	do
-		r = chan_recv(c->chan, &m, &fd);
+		r = chan_recv(c->chan, m, fd);
 	while (r < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (r < 0)
-		return fail(e, errno, "receive from %s", peer_name(c));
-	if (r == 0)
-		return 0;
+	return r < 0 ? fail(e, errno, "receive from %s", peer_name(c)) : r;
+}
+
+/* Takes one message of the peer: 1 row passed or log line, 0 the peer is gone, -1 it failed. */
+static int peer_message(struct ctx *c, struct err *e)
+{
+	int64_t begun = timing_wait_begin();
+	struct chan_msg m;
+	autofd fd = -1;
+	int r = peer_take(c, &m, &fd, e);
+
+	timing_wait_end(begun);
+	if (r <= 0)
+		return r;
 	switch (m.kind) {
 	case CHAN_PASS:
 		row_passed(c, &m, &fd);
@@ -155,36 +167,22 @@ static int step_announce(struct ctx *c, int i, struct err *e)
 	return chan_send(c->chan, &m, -1) < 0 ? announce_failed(c, s->name, e) : 0;
 }
 
-static int64_t clock_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static int step_run(struct ctx *c, int i, struct err *e)
 {
 	const struct step *s = &c->table[i];
-	int64_t start = 0, waited = 0;
-	bool timed = c->davit && c->davit->timings;
 
 	if (!step_wanted(s, c->plan))
 		return step_announce(c, i, e);
-	if (timed)
-		start = clock_us();
 	if (s->after)
 		TRY(step_wait(c, s, e));
-	if (timed)
-		waited = clock_us() - start;
 	TRY(s->run(c, e));
-	if (!timed)
-		log_debug("%s: step %s done", c->self == RUNTIME ? "runtime" : "init", s->name);
-	if (timed)
-		log_debug("%-22s %-9s %6" PRId64 " us, waited %6" PRId64 " us", s->name,
-		          c->self == RUNTIME ? "runtime" : "init", clock_us() - start - waited,
-		          waited);
-	return step_announce(c, i, e);
+	/* a line is a system call, which a filter may forbid */
+	if (!c->filtered)
+		log_debug("%s: step %s done", who_name(c->self), s->name);
+	TRY(step_announce(c, i, e));
+	if (c->timings)
+		timing_take(&c->timings[i]);
+	return 0;
 }
 
 static int walk(struct ctx *c, int from, struct err *e)
@@ -204,9 +202,28 @@ static int walk(struct ctx *c, int from, struct err *e)
 	return 0;
 }
 
+/* In the order of the table, and after the work: what init did is known by then. */
+static void timings_show(struct ctx *c, size_t n)
+{
+	for (size_t i = 0; c->timings && i < n; i++)
+		if (c->timings[i].done)
+			timing_show(c->table[i].name, who_name(c->table[i].who), &c->timings[i]);
+	timing_unshare(&c->timings, n);
+}
+
 int steps_walk(struct ctx *c, struct err *e)
 {
-	return walk(c, 0, e);
+	size_t n = 0;
+	int r;
+
+	if (c->self != RUNTIME)
+		return walk(c, 0, e);
+	while (c->table[n].name)
+		n++;
+	TRY(timing_share(&c->timings, n, e));
+	r = walk(c, 0, e);
+	timings_show(c, n);
+	return r;
 }
 
 int steps_walk_after(struct ctx *c, const char *name, struct err *e)

@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "base/timing.h"
 #include "base/unapplied.h"
 #include "kernel/cgroup_stats.h"
 #include "run/chan.h"
@@ -103,6 +104,7 @@ static _Noreturn void init_main(struct ctx *c)
 	c->self = INIT_HOST;
 	c->passed = 0;
 	c->in_stage = c->plan->ns.stage;
+	timing_fork();
 	log_redirect(init_log, c);
 	unapplied_redirect(steps_note, c);
 	if (signals_reset(&e) == 0) {
