@@ -182,6 +182,10 @@ static int put(const struct cgroup_dir *d, const struct cgroup_setting *s, const
 		return 0;
 	if (str_eq(s->file, "cpu.idle") && old && str_eq(old, "0"))
 		undo_add_share(undo, d);
+	if (str_eq(s->file, "cpu.weight.nice")) {
+		undo_add_share(undo, d); /* a nice value is a rounded weight */
+		return put_value(d, s, value);
+	}
 	if (put_value(d, s, value) < 0)
 		return -1;
 	if (old)

@@ -431,6 +431,15 @@ static void outcome_add(struct str *out, struct cgroup *cg, const struct oci_res
 		file_add(out, cg, "memory", "memory.swap.max");
 	if (r->cpu && r->cpu->has_idle && !r->cpu->idle && !r->cpu->shares)
 		file_add(out, cg, "cpu", "cpu.weight");
+	for (size_t i = 0; i < r->unified.n; i++) {
+		const char *key = r->unified.keys[i];
+
+		if (str_eq(key, "cpu.max")) /* the period may be the old one */
+			file_add(out, cg, "cpu", key);
+		else if (str_eq(key, "cpu.weight.nice") ||
+		         (str_eq(key, "cpu.idle") && str_eq(r->unified.values[i], "0")))
+			file_add(out, cg, "cpu", "cpu.weight");
+	}
 }
 
 int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,

@@ -130,6 +130,7 @@ static const struct file_row {
 		KIND_WEIGHT, /* 1 to 10000 */
 		KIND_BFQ,    /* 1 to 1000 */
 		KIND_IDLE,   /* 1 is weight 0 */
+		KIND_NICE,   /* -20 to 19, each step a quarter more */
 		KIND_LIST,
 		KIND_QUOTA,
 	} kind;
@@ -137,6 +138,7 @@ static const struct file_row {
 	{"cpu.idle",              "CPUWeight",          KIND_IDLE  },
 	{"cpu.max",               "CPUQuotaPerSecUSec", KIND_QUOTA },
 	{"cpu.shares",            "CPUShares",          KIND_NUMBER},
+	{"cpu.weight.nice",       "CPUWeight",          KIND_NICE  },
 	{"blkio.weight",          "BlockIOWeight",      KIND_WEIGHT},
 	{"blkio.bfq.weight",      "BlockIOWeight",      KIND_BFQ   },
 	{"io.bfq.weight",         "IOWeight",           KIND_BFQ   },
@@ -162,6 +164,20 @@ static void file_quota_add(struct str *out, const char *value)
 	quota_add(out, quota, blank ? strtoull(blank + 1, NULL, 10) : 0);
 }
 
+/* About the weight that the kernel makes of it. */
+static void nice_add(struct str *out, const char *name, const char *text)
+{
+	long nice = strtol(text, NULL, 10);
+	double weight = 100;
+
+	for (; nice > 0 && nice < 20; nice--)
+		weight /= 1.25;
+	for (; nice < 0 && nice >= -20; nice++)
+		weight *= 1.25;
+	if (!nice)
+		u64_add(out, name, (uint64_t)(weight + 0.5));
+}
+
 static void file_value_add(struct str *out, const struct file_row *k, const char *text)
 {
 	uint64_t value = UINT64_MAX;
@@ -184,6 +200,9 @@ static void file_value_add(struct str *out, const struct file_row *k, const char
 	case KIND_IDLE:
 		if (str_eq(text, "1"))
 			systemd_property_add(out, "?t", k->name, "0");
+		break;
+	case KIND_NICE:
+		nice_add(out, k->name, text);
 		break;
 	case KIND_LIST:
 		mask_add(out, k->name, text);

@@ -78,6 +78,10 @@ static void test_files(void)
 	file_gives("cpu.max", "50000", "t|CPUQuotaPerSecUSec|500000|");
 	file_gives("cpu.idle", "1", "?t|CPUWeight|0|");
 	file_gives("cpu.idle", "0", "");
+	file_gives("cpu.weight.nice", "5", "t|CPUWeight|33|");
+	file_gives("cpu.weight.nice", "-20", "t|CPUWeight|8674|");
+	file_gives("cpu.weight.nice", "19", "t|CPUWeight|1|");
+	file_gives("cpu.weight.nice", "20", "");
 	file_gives("cpuset.cpus", "0,2", "?ay|AllowedCPUs|5|");
 	file_gives("io.weight", "default 70", "t|IOWeight|70|");
 	file_gives("io.weight", "999:9 70", "");

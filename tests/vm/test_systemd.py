@@ -246,6 +246,24 @@ def update_outcome():
         assert show(unit, "MemorySwapMax") == str(32 * MB), show(unit, "MemorySwapMax")
 
 
+@test("unified keys that stand for more than they say survive a reload, and a failed update", needs_root=False)
+def unified_outcome():
+    v2()
+    keys = {"cpu.max": "20000 50000", "cpu.weight.nice": "5"}
+    with container(resources={"unified": keys}) as (b, _, _):
+        kept(b, {("cpu", "cpu.max"): "20000 50000", ("cpu", "cpu.weight"): "33"})
+        for update, files in (
+                ({"cpu.max": "30000", "cpu.weight.nice": "7"}, {"cpu.max": "30000 50000", "cpu.weight": "21"}),
+                ({"cpu.weight": "300"}, {"cpu.weight": "300"}), ({"cpu.idle": "1"}, {"cpu.idle": "1"}),
+                ({"cpu.idle": "0"}, {"cpu.idle": "0", "cpu.weight": "100"}),
+                ({"cpu.weight": "300"}, {"cpu.weight": "300"})):
+            run_davit("update", "--resources", "-", b.id, check=True, stdin=json.dumps({"unified": update}))
+            kept(b, {("cpu", file): text for file, text in files.items()})
+        fails(run_davit("update", "--resources", "-", b.id, stdin=json.dumps({"unified": {
+            "cpu.weight.nice": "7", "cgroup.max.depth": "-5"}})), "cgroup.max.depth")
+        kept(b, {("cpu", "cpu.weight"): "300"})
+
+
 @test("unified keys that are systemd's survive a reload", needs_root=False)
 def unified():
     v2()
