@@ -179,10 +179,9 @@ static int step_run(struct ctx *c, int i, struct err *e)
 	/* a line is a system call, which a filter may forbid */
 	if (!c->filtered)
 		log_debug("%s: step %s done", who_name(c->self), s->name);
-	TRY(step_announce(c, i, e));
 	if (c->timings)
-		timing_take(&c->timings[i]);
-	return 0;
+		timing_take(&c->timings[i]); /* before the peer hears of it: it may log at once */
+	return step_announce(c, i, e);
 }
 
 static int walk(struct ctx *c, int from, struct err *e)
