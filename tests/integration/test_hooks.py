@@ -309,8 +309,8 @@ def timeout():
 def interrupted(b, h, verb, sig, ignored=()):
     """A command that gets a signal while a hook runs: its Popen, once it has ended, and its stderr."""
     def child():
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # a shell ignores them for background jobs
+            signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
     with open(b.stderr, "wb") as err:
         p = subprocess.Popen(command(verb, "--bundle", b.dir, b.id), stdin=subprocess.DEVNULL,
                              stdout=subprocess.DEVNULL, stderr=err, preexec_fn=child)

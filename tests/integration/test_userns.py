@@ -100,6 +100,7 @@ def mounts_devices():
 @test("configured devices have their type, number, mode and owner, and can be used")
 def devices():
     userns_only()
+    needs_calls("open_tree", "fsopen", "move_mount")  # without them only the host's nodes can be had
     devs = [{"path": "/dev/zz", "type": "c", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 5, "gid": 6},
             {"path": "/sub/dir/blk", "type": "b", "major": 7, "minor": 0, "fileMode": 0o400, "uid": 65535},
             {"path": "/dev/u", "type": "u", "major": 10, "minor": 229},
