@@ -27,7 +27,7 @@
 #define X32_BIT 0x40000000U
 
 /* The library loses rules it refuses. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:libseccomp";

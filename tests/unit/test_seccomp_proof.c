@@ -22,7 +22,7 @@
 #include "tap.h"
 
 /* The library loses rules it refuses. */
-const char *__lsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
 	return "leak:libseccomp";
