@@ -184,9 +184,9 @@ static int step_run(struct ctx *c, int i, struct err *e)
 	return step_announce(c, i, e);
 }
 
-static int walk(struct ctx *c, int from, struct err *e)
+static int walk(struct ctx *c, struct err *e)
 {
-	for (int i = from; c->table[i].name; i++) {
+	for (int i = 0; c->table[i].name; i++) {
 		if (!step_is_mine(&c->table[i], c))
 			continue;
 		if (step_run(c, i, e) == 0)
@@ -216,18 +216,13 @@ int steps_walk(struct ctx *c, struct err *e)
 	int r;
 
 	if (c->self != RUNTIME)
-		return walk(c, 0, e);
+		return walk(c, e);
 	while (c->table[n].name)
 		n++;
 	TRY(timing_share(&c->timings, n, e));
-	r = walk(c, 0, e);
+	r = walk(c, e);
 	timings_show(c, n);
 	return r;
-}
-
-int steps_walk_after(struct ctx *c, const char *name, struct err *e)
-{
-	return walk(c, step_index(c->table, name) + 1, e);
 }
 
 void steps_print(const struct step *table, const struct plan *p, FILE *out)

@@ -29,8 +29,6 @@ extern const struct step exec_steps[];
 /* Walks the rows of c->self. On failure sets e->step (unless the peer sent it), and in the runtime
  * undoes what was done. init: returns only on failure. */
 int steps_walk(struct ctx *c, struct err *e);
-/* The same from the row that follows the one called name (a process cloned there goes on). */
-int steps_walk_after(struct ctx *c, const char *name, struct err *e);
 
 /* Sends a note of init (base/unapplied.h) to the runtime; arg is the ctx. */
 void steps_note(const char *text, void *arg);
