@@ -67,11 +67,13 @@ def v1_groups(b):
 class Trimmer:
     """As systemd does with groups of version 1 that it did not make: takes away what is empty, again and again."""
 
-    def __init__(self, paths):
-        self.paths = paths
+    def __init__(self, paths, delay=0):
+        self.paths, self.delay = paths, delay
 
     def __enter__(self):
         self.pid = os.fork()
+        if self.pid == 0:
+            time.sleep(self.delay)
         while self.pid == 0:
             time.sleep(0.0005 * FACTOR)
             for path in self.paths:
@@ -110,9 +112,9 @@ def trimmed_adopted():
         path = groups["pids"]
         os.makedirs(path)
         b.save(command_args("pause"))
-        for _ in range(200):
+        for turn in range(200):
             os.makedirs(path, exist_ok=True)
-            with Trimmer([path]):
+            with Trimmer([path], turn % 50 * 0.002 * FACTOR):  # after davit has looked, and before init is in it
                 result = run_davit("create", "--bundle", b.dir, b.id)
             if result.rc and "since" in result.err:
                 break
