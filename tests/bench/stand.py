@@ -62,12 +62,13 @@ def mount_namespace():
     if libc.unshare(0x00020000) < 0:  # CLONE_NEWNS
         sys.exit(f"unshare: {os.strerror(ctypes.get_errno())}: the benchmark needs root")
     call("mount", "--make-rprivate", "/")
-    # a runtime may give its standard input to the container's root: not the host's device
-    os.mknod(path("null"), 0o666 | stat.S_IFCHR, os.stat("/dev/null").st_rdev)
-    os.chmod(path("null"), 0o666)
-    call("mount", "--bind", path("null"), "/dev/null")
     os.mkdir(path("states"))  # like /run: a state directory on a disk would measure the disk
     call("mount", "-t", "tmpfs", "tmpfs", path("states"))
+    # a runtime may give its standard input to the container's root: not the host's device
+    null = path("states", "null")
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.stat("/dev/null").st_rdev)
+    os.chmod(null, 0o666)
+    call("mount", "--bind", null, "/dev/null")
     if shutil.which("crun") and os.path.ismount("/sys/fs/cgroup/unified"):
         call("umount", "/sys/fs/cgroup/unified")
 
