@@ -135,6 +135,8 @@ def where():
 
 
 def strace_lines(*argv):
+    if is_sanitized():
+        raise Skip("a program with sanitizers cannot be traced")
     tool = shutil.which("strace")
     log = os.path.join(work, unique("trace"))
     if not tool or run_command([tool, "-o", log, "true"]).rc != 0:
