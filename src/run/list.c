@@ -224,10 +224,10 @@ static void listing_look(struct listing *l)
 	struct helper helpers[SHARES_MAX];
 
 	l->shares = shares_wanted(l->n);
-	for (size_t i = 1; i < l->shares; i++) {
+	for (size_t i = 0; i < SHARES_MAX; i++)
 		helpers[i] = (struct helper){.from = -1};
+	for (size_t i = 1; i < l->shares; i++)
 		helper_start(l, i, &helpers[i]);
-	}
 	share_look(l, 0);
 	for (size_t i = 1; i < l->shares; i++)
 		helper_end(l, i, &helpers[i]);
