@@ -64,6 +64,11 @@ mode_t dev_type(const char *type)
 	return strcmp(type, "p") == 0 ? S_IFIFO : 0;
 }
 
+mode_t dev_mode(const struct oci_device *d)
+{
+	return dev_type(d->type) | (d->has_file_mode ? d->file_mode & 07777 : 0666);
+}
+
 dev_t dev_number(const struct oci_device *d)
 {
 	return dev_type(d->type) == S_IFIFO ? 0 : makedev((unsigned)d->major, (unsigned)d->minor);
@@ -274,8 +279,7 @@ static int device_make(const struct oci_device *d, const struct rootfs_plan *p,
                        const struct rootfs *r, int dev, struct err *e)
 {
 	struct node n = {.path = d->path,
-	                 .mode = dev_type(d->type) |
-	                         (d->has_file_mode ? d->file_mode & 07777 : 0666),
+	                 .mode = dev_mode(d),
 	                 .dev = dev_number(d),
 	                 .uid = d->uid,
 	                 .gid = d->gid,

@@ -18,6 +18,8 @@ int dev_check(const struct oci_device *d, size_t index, struct err *e);
 
 /* mknod(1): "u" is an unbuffered character device; 0 if the word is none. */
 mode_t dev_type(const char *type);
+/* With the type and fileMode, or 0666. */
+mode_t dev_mode(const struct oci_device *d);
 dev_t dev_number(const struct oci_device *d); /* 0 of a fifo */
 
 /* Runs in: the runtime, before init is cloned. Makes the devices of a container in a new user

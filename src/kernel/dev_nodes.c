@@ -52,7 +52,6 @@ static int owner_find(const struct oci_device *d, const struct idmaps *maps, str
 static int node_make(int dir, const struct oci_device *d, size_t index, const struct owner *o,
                      int place)
 {
-	mode_t mode = d->has_file_mode ? d->file_mode & 07777 : 0666;
 	struct err e = {0};
 	autofd tree = -1;
 	char name[24];
@@ -60,7 +59,7 @@ static int node_make(int dir, const struct oci_device *d, size_t index, const st
 	(void)snprintf(name, sizeof(name), "%zu", index);
 	if (path_mknod(dir, name, dev_type(d->type), dev_number(d), &e) < 0 ||
 	    fchownat(dir, name, o->uid, o->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    fchmodat(dir, name, mode, 0) < 0)
+	    fchmodat(dir, name, dev_mode(d) & 07777, 0) < 0)
 		return -1;
 	tree = tree_clone(dir, name, 0);
 	return tree < 0 || dup3(tree, place, O_CLOEXEC) < 0 ? -1 : 0;
