@@ -41,20 +41,20 @@ int disk_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct r
 {
 	const struct tree_change c = {.propagation = m->propagation, .userns = -1};
 	autofd target = mount_target_open(m, r, TARGET_DIR, -1, NULL, e);
-	bool set = c.propagation == MS_PRIVATE; /* it is */
+	bool later; /* without mount_setattr(2): when it is attached */
 
 	if (target < 0)
 		return -1;
-	if (!set) {
-		set = tree_set(tree, &c) == 0;
-		if (!set && !tree_errno_missing(errno))
-			return fail(e, errno, "set the propagation of \"%s\"", m->dest);
+	later = c.propagation != MS_PRIVATE && tree_set(tree, &c) < 0;
+	if (later && !tree_errno_missing(errno))
+		return fail(e, errno, "set the propagation of \"%s\"", m->dest);
+	if (tree_attach(tree, target) < 0) {
+		if (tree_errno_missing(errno))
+			return fs_apply(m, p, r, e);
+		return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", m->source, m->type,
+		            m->dest);
 	}
-	if (tree_attach(tree, target) == 0)
-		return set || old_set(tree, &c) == 0
-		               ? 0
-		               : fail(e, errno, "set the propagation of \"%s\"", m->dest);
-	if (tree_errno_missing(errno))
-		return fs_apply(m, p, r, e);
-	return fail(e, errno, "mount \"%s\" of type \"%s\" on \"%s\"", m->source, m->type, m->dest);
+	if (later && old_set(tree, &c) < 0)
+		return fail(e, errno, "set the propagation of \"%s\"", m->dest);
+	return 0;
 }
