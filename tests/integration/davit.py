@@ -490,6 +490,19 @@ def needs_calls(*calls):
         raise Skip(f"needs all system calls, not to be had: {' '.join(found)}")
 
 
+@functools.cache
+def strace_tool():
+    """strace(1); skips where davit cannot be traced."""
+    tool = shutil.which("strace")
+    if not tool:
+        raise Skip("no strace")
+    if is_sanitized():
+        raise Skip("a program with sanitizers cannot be traced")
+    if run_command([tool, "-o", os.path.join(work, unique("trace")), "true"]).rc != 0:
+        raise Skip("strace may not trace here")
+    return tool
+
+
 class FdReceiver:
     """Listens on a UNIX socket and receives messages that carry descriptors."""
 

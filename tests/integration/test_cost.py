@@ -96,12 +96,7 @@ def without_further(found):
 def strace(*argv):
     """Calls of all processes, by lines of the log: a total would miss what is cut off."""
     log = os.path.join(work, unique("trace"))
-    tool = shutil.which("strace")
-    if not tool:
-        raise Skip("no strace")
-    if run_command([tool, "-o", log, "true"]).rc != 0:
-        raise Skip("strace may not trace here")
-    run_command([tool, "-f", "-o", log, *argv], check=True)
+    run_command([strace_tool(), "-f", "-o", log, *argv], check=True)
     lines = read(log).splitlines()
     os.unlink(log)
     return sum(1 for line in lines if re.match(r"\d+\s+[a-z_]\w*\(", line))

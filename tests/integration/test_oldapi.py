@@ -213,10 +213,7 @@ def without_kill_file(b, how, *args):
 
 @test("without cgroup.kill, or where it is refused: kill --all and delete --force end those who flee by fork", limit=90)
 def no_kill_file():
-    if not shutil.which("strace"):
-        raise Skip("needs strace")
-    if is_sanitized():
-        raise Skip("a program with sanitizers cannot be traced")
+    strace_tool()
     over = {"linux": {"namespaces": namespaces("ipc", "uts", "mount"), "resources": {"pids": {"limit": 1000}}}}
     for how in ("openat:error=ENOENT", "write:error=EPERM", "write:error=EOPNOTSUPP"):
         for frozen in (False, True):
