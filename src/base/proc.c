@@ -147,6 +147,24 @@ int proc_is_alive(const struct proc_id *id)
 	return start == id->start && state != 'Z' && state != 'X';
 }
 
+/* What fork(2) of the C library adds is for programs with threads. */
+pid_t proc_fork(unsigned long flags, int cgroup, int *pidfd)
+{
+	const int end = flags & CLONE_PARENT ? 0 : SIGCHLD;
+	const unsigned long all = flags | (pidfd ? CLONE_PIDFD : 0);
+	const struct clone_args args = {
+		.flags = all | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uintptr_t)pidfd,
+		.exit_signal = (unsigned)end,
+		.cgroup = cgroup >= 0 ? (unsigned)cgroup : 0,
+	};
+	pid_t pid = sys_clone3(&args);
+
+	if (pid >= 0 || (errno != ENOSYS && errno != EPERM) || cgroup >= 0)
+		return pid;
+	return (pid_t)syscall(SYS_clone, all | (unsigned)end, NULL, pidfd, NULL, 0);
+}
+
 /* The text that begins with the number of a pidfd's process: proc_pid_fdinfo(5). -1 is a process
  * that has been reaped. */
 static int pidfd_number(int pidfd, char *text, size_t size)

@@ -34,6 +34,11 @@ int proc_signal(int pidfd, int sig); /* 0 or -1 with errno */
 /* Waits until the process has ended: 1, 0 after timeout_ms (-1: no limit), -1 with errno. */
 int proc_wait_gone(int pidfd, int timeout_ms);
 
+/* As fork(2), with flags of clone(2): the child goes on with a copy of the stack. pidfd, unless it
+ * is NULL, gets one of the child. cgroup: the directory of the group that the child begins in, or
+ * -1. That alone takes clone3(2); all else comes without where a kernel or a filter lacks it. */
+pid_t proc_fork(unsigned long flags, int cgroup, int *pidfd);
+
 void pid_reap_at(pid_t *pid); /* kills with SIGKILL and reaps; sets 0 */
 #define autopid __attribute__((cleanup(pid_reap_at))) pid_t
 

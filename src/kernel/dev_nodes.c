@@ -13,7 +13,6 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "base/sys.h"
 #include "kernel/dev.h"
 #include "kernel/idmap.h"
@@ -92,12 +92,9 @@ static int nodes_make(const struct rootfs_plan *p, const struct owner *owners, c
 /* Runs the child; whether all clones were made. */
 static bool nodes_spawn(const struct rootfs_plan *p, const struct owner *owners, const int *places)
 {
-	struct clone_args args = {.flags = CLONE_FILES | CLONE_NEWNS, .exit_signal = SIGCHLD};
-	pid_t child = sys_clone3(&args);
+	pid_t child = proc_fork(CLONE_FILES | CLONE_NEWNS, -1, NULL);
 	int status;
 
-	if (child < 0 && (errno == ENOSYS || errno == EPERM))
-		child = (pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_NEWNS | SIGCHLD, 0, 0, 0, 0);
 	if (child == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(nodes_make(p, owners, places) < 0 ? 1 : 0);

@@ -23,12 +23,9 @@ static bool map_equal(const struct idmap *a, const struct idmap *b)
 
 static int userns_new(const struct idmaps *maps, struct err *e)
 {
-	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
-	autopid child = sys_clone3(&args);
+	autopid child = proc_fork(CLONE_NEWUSER, -1, NULL);
 	char path[64];
 
-	if (child < 0 && (errno == ENOSYS || errno == EPERM))
-		child = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
 	if (child < 0) {
 		child = 0;
 		return fail(e, errno, "make a user namespace for an idmapped mount");

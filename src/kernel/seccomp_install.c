@@ -101,13 +101,13 @@ static _Noreturn void postman(const struct seccomp_mail *mail)
 static int postman_start(const struct seccomp_mail *mail, struct err *e)
 {
 	const struct sigaction no_zombies = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT};
-	long pid;
+	pid_t pid;
 
 	if (mail->post[1] < 0)
 		return 0;
 	if (sigaction(SIGCHLD, &no_zombies, NULL) < 0)
 		return fail(e, errno, "prepare a process for the seccomp listener");
-	pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+	pid = proc_fork(CLONE_FILES, -1, NULL);
 	if (pid == 0)
 		postman(mail);
 	return pid < 0 ? fail(e, errno, "start a process for the seccomp listener") : 0;

@@ -8,7 +8,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -178,8 +177,7 @@ static void helper_start(struct listing *l, size_t share, struct helper *h)
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return;
-	/* what fork(2) of the C library adds is for programs with threads */
-	h->pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	h->pid = proc_fork(0, -1, NULL);
 	if (h->pid == 0) {
 		(void)signal(SIGPIPE, SIG_IGN);
 		share_look(l, share);

@@ -32,24 +32,6 @@
 #define CLONE_NAMESPACES                                                                           \
 	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS)
 
-/* As fork(2): the child goes on with a copy of the stack. Kernels (or filters) without clone3 get
- * clone(2), which cannot enter a cgroup. */
-static pid_t clone_process(unsigned long long flags, int cgroup, int *pidfd)
-{
-	struct clone_args args = {
-		.flags = flags | CLONE_PIDFD | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
-		.pidfd = (uintptr_t)pidfd,
-		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
-		.cgroup = cgroup >= 0 ? (unsigned long long)cgroup : 0,
-	};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
-
-	if (pid >= 0 || (errno != ENOSYS && errno != EPERM) || cgroup >= 0)
-		return pid;
-	return (pid_t)syscall(SYS_clone, flags | CLONE_PIDFD | (flags & CLONE_PARENT ? 0 : SIGCHLD),
-	                      NULL, pidfd, NULL, 0);
-}
-
 /* Not by sigaction(3), which keeps the C library's own two signals (32, 33) to itself. The kernel's
  * struct sigaction begins with the handler on every architecture; all zero is SIG_DFL. */
 static int signal_default(int sig)
@@ -150,10 +132,10 @@ int spawn_init(struct ctx *c, struct err *e)
 	c->chan = ends[0];
 	c->chan_init = ends[1];
 	cgroup = c->plan->op == OP_EXEC ? c->exec_cgroup : cgroup_leaf_fd(&c->cgroup);
-	pid = clone_process((unsigned long long)flags, cgroup, &pidfd);
+	pid = proc_fork((unsigned long)flags, cgroup, &pidfd);
 	entered = pid >= 0 && cgroup >= 0;
 	if (pid < 0 && cgroup >= 0)
-		pid = clone_process((unsigned long long)flags, -1, &pidfd);
+		pid = proc_fork((unsigned long)flags, -1, &pidfd);
 	if (pid < 0)
 		return spawn_failed(flags, e);
 	if (pid == 0) {
@@ -196,7 +178,7 @@ int spawn_from_stage(struct ctx *c, struct err *e)
 			TRY(ns_time_offsets(c->time_fd, c->plan->ns.offsets, e));
 		fd_close_at(&c->time_fd);
 	}
-	pid = clone_process((unsigned long long)flags | CLONE_PARENT, -1, &pidfd);
+	pid = proc_fork((unsigned long)flags | CLONE_PARENT, -1, &pidfd);
 	if (pid < 0)
 		return spawn_failed(flags, e);
 	if (pid == 0) {

@@ -97,6 +97,49 @@ static void test_identity_without_any(void)
 	ok(deny_run(__NR_pidfd_send_signal, ENOSYS, check_identity_bare));
 }
 
+static bool check_fork(void)
+{
+	int pidfd = -1, status = 0, memory = 1;
+	pid_t pid = proc_fork(0, -1, &pidfd);
+	autofd owned = -1;
+	bool good;
+
+	if (pid == 0) {
+		memory++; /* a copy */
+		_exit(memory == 2 ? 7 : 0);
+	}
+	owned = pidfd;
+	good = owned >= 0 && proc_wait_gone(owned, 2000) == 1;
+	good &= waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7 && memory == 1;
+	pid = proc_fork(CLONE_FILES, -1, NULL);
+	if (pid == 0)
+		_exit(close(owned));
+	good &= waitpid(pid, &status, 0) == pid && status == 0;
+	return good && fcntl(owned, F_GETFD) == -1; /* the descriptors were the same ones */
+}
+
+static void test_fork(void)
+{
+	ok(deny_run(-1, 0, check_fork));
+	ok(deny_run(__NR_clone3, ENOSYS, check_fork));
+	ok(deny_run(__NR_clone3, EPERM, check_fork));
+}
+
+/* clone(2) cannot do that: no child in another group. */
+static bool check_fork_cgroup(void)
+{
+	pid_t pid = proc_fork(0, 0, NULL);
+
+	if (pid == 0)
+		_exit(0);
+	return pid == -1 && errno == ENOSYS;
+}
+
+static void test_fork_cgroup(void)
+{
+	ok(deny_run(__NR_clone3, ENOSYS, check_fork_cgroup));
+}
+
 static void test_boot_id(void)
 {
 	char id[37];
@@ -288,6 +331,8 @@ int main(void)
 	RUN(test_identity);
 	RUN(test_identity_without_pidfd);
 	RUN(test_identity_without_any);
+	RUN(test_fork);
+	RUN(test_fork_cgroup);
 	RUN(test_boot_id);
 	RUN(test_run_status);
 	RUN(test_run_clean);
