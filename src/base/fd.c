@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -114,6 +115,23 @@ char *file_read(int dir, const char *path, size_t max, size_t *len, struct err *
 	autofd fd = fd_open(dir, path, O_RDONLY, 0, e);
 
 	return fd < 0 ? NULL : fd_slurp_named(fd, path, max, len, e);
+}
+
+int dir_each(int dir, void (*fn)(const char *name, unsigned char type, void *arg), void *arg)
+{
+	_Alignas(struct dirent64) char buf[4096];
+	ssize_t n;
+
+	while ((n = getdents64(dir, buf, sizeof(buf))) > 0) {
+		for (ssize_t at = 0; at < n;) {
+			const struct dirent64 *de = (const void *)(buf + at);
+
+			if (!str_eq(de->d_name, ".") && !str_eq(de->d_name, ".."))
+				fn(de->d_name, de->d_type, arg);
+			at += de->d_reclen;
+		}
+	}
+	return n < 0 ? -1 : 0;
 }
 
 int fd_write_all(int fd, const void *data, size_t len)

@@ -33,6 +33,9 @@ int fd_try_open(int dir, const char *path, int flags);
 char *fd_read_all(int fd, size_t max, size_t *len, struct err *e);
 /* The same for a file of the host. */
 char *file_read(int dir, const char *path, size_t max, size_t *len, struct err *e);
+/* Calls fn with name and type (d_type of readdir(3)) of each entry of a directory but "." and
+ * "..". Takes a page of the stack; opendir(3) would keep 32 KiB. 0 or -1 with errno. */
+int dir_each(int dir, void (*fn)(const char *name, unsigned char type, void *arg), void *arg);
 /* Writes all of it, restarting after EINTR and short writes. 0 or -1 with errno. */
 int fd_write_all(int fd, const void *data, size_t len);
 /* Opens an existing file below dir for writing and writes text with ONE write(2), as kernel files

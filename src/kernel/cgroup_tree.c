@@ -21,28 +21,20 @@ struct walk {
 	void *data;
 };
 
+static void name_add(const char *name, unsigned char type, void *names)
+{
+	if (type == DT_DIR)
+		strv_add(names, name);
+}
+
 /* The groups right below. They are listed first and visited then: the list may change meanwhile. */
 static int names_read(int fd, struct strv *names)
 {
-	_Alignas(struct dirent64) char buf[8192];
 	struct stat st;
 
 	if (fstat(fd, &st) == 0 && st.st_nlink == 2) /* most have nothing below */
 		return 0;
-	for (;;) {
-		ssize_t n = getdents64(fd, buf, sizeof(buf));
-
-		if (n <= 0)
-			return n < 0 ? -1 : 0;
-		for (ssize_t at = 0; at < n;) {
-			const struct dirent64 *de = (const void *)(buf + at);
-
-			if (de->d_type == DT_DIR && !str_eq(de->d_name, ".") &&
-			    !str_eq(de->d_name, ".."))
-				strv_add(names, de->d_name);
-			at += de->d_reclen;
-		}
-	}
+	return dir_each(fd, name_add, names);
 }
 
 static int walk_group(const struct walk *w, int *fd, int depth);

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "deny.h"
 #include "tap.h"
@@ -262,6 +263,44 @@ static void test_passed(void)
 	ok(deny_run(-1, 0, check_passed));
 }
 
+struct entries {
+	unsigned dirs, others;
+	bool dots;
+};
+
+static void entry_count(const char *name, unsigned char type, void *arg)
+{
+	struct entries *n = arg;
+
+	n->dirs += type == DT_DIR;
+	n->others += type != DT_DIR;
+	n->dots |= str_eq(name, ".") || str_eq(name, "..");
+}
+
+static void test_each(void)
+{
+	autofd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct entries n = {0}, none = {0};
+	char name[64];
+
+	for (int i = 0; i < 300; i++) { /* more than fit into one call */
+		snprintf(name, sizeof(name), "each-with-a-rather-long-name-%d", i);
+		(void)mkdirat(fd, name, 0700);
+	}
+	is_int(dir_each(fd, entry_count, &n), 0);
+	is_int(n.dirs, 300);
+	ok(!n.dots);
+	for (int i = 0; i < 300; i++) {
+		snprintf(name, sizeof(name), "each-with-a-rather-long-name-%d", i);
+		(void)unlinkat(fd, name, AT_REMOVEDIR);
+	}
+	is_int(dir_each(fd, entry_count, &none), 0); /* the end was reached */
+	is_int(none.dirs + none.others, 0);
+	fd_close_at(&fd);
+	is_int(dir_each(fd, entry_count, &none), -1);
+	is_int(errno, EBADF);
+}
+
 int main(void)
 {
 	if (!mkdtemp(dir))
@@ -269,6 +308,7 @@ int main(void)
 	RUN(test_owner);
 	RUN(test_read);
 	RUN(test_files);
+	RUN(test_each);
 	RUN(test_pass);
 	RUN(test_pass_too_much);
 	RUN(test_connect);
