@@ -102,27 +102,32 @@ enum davit_status {
 };
 extern const char *const davit_status_names[]; /* "creating" ... */
 
-/* One container's state. Owned by the caller: davit_state_free(). */
+/* One container's state. That of davit_state() is the caller's: davit_state_free(). */
 struct davit_state {
-	char *id, *bundle, *rootfs, *owner;
-	char *created; /* RFC 3339, UTC */
-	pid_t pid;     /* 0 when stopped */
+	const char *id, *bundle, *rootfs, *owner;
+	const char *created; /* RFC 3339, UTC */
+	pid_t pid;           /* 0 when stopped */
 	enum davit_status status;
-	char *json;         /* of davit_state: the state object of the specification with our extra
+	const char *json; /* of davit_state: the state object of the specification with our extra
 	                     * properties */
-	char *json_compact; /* of davit_list with DAVIT_LIST_JSON: the same in one line */
+	const char *json_compact; /* of davit_list with DAVIT_LIST_JSON: the same in one line */
 };
 int davit_state(const struct davit_context *c, const char *id, struct davit_state *out,
                 struct err *e);
 void davit_state_free(struct davit_state *s);
 
+/* All containers below the root, sorted by id; unreadable ones are skipped with a warning. */
+struct davit_listing;
 enum {
-	DAVIT_LIST_JSON = 1 /* with json_compact */
+	DAVIT_LIST_JSON = 1, /* with json_compact */
+	DAVIT_LIST_IDS = 2   /* nothing else is looked at */
 };
-/* All containers below the root, sorted by id; unreadable ones are skipped with a warning. The
- * caller frees each and the array. */
-int davit_list(const struct davit_context *c, unsigned flags, struct davit_state **out, size_t *n,
-               struct err *e);
+int davit_list_open(const struct davit_context *c, unsigned flags, struct davit_listing **out,
+                    struct err *e);
+/* Looks at the next one; false behind the last. The id lasts until the end of the listing, all else
+ * until the next look. */
+bool davit_list_next(struct davit_listing *l, struct davit_state *out);
+void davit_list_close(struct davit_listing *l); /* NULL is none */
 
 /* Pids (in the caller's pid namespace) of all processes of the container; the caller frees. */
 int davit_ps(const struct davit_context *c, const char *id, pid_t **pids, size_t *n, struct err *e);

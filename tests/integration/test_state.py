@@ -185,13 +185,8 @@ def full():
 def crowd():
     with Bundle(command_args("pause")) as b, tempfile.TemporaryDirectory(dir=work) as place:
         b.create()
-        facts = {f: os.path.join(state_dir(b), f) for f in ("init", "state.json")}
         names = [f"crowd-{n}" for n in range(300)]
-        for name in names:  # the same process under other names: list cannot tell
-            os.mkdir(os.path.join(place, name), 0o700)
-            os.symlink(os.readlink(facts["init"]), os.path.join(place, name, "init"))
-            write(os.path.join(place, name, "state.json"),
-                  read(facts["state.json"]).replace(f'"id":"{b.id}"', f'"id":"{name}"'))
+        b.copies(place, {name: b.dir for name in names})
         write(os.path.join(place, "crowd-7", "state.json"), "{")  # damaged
         os.unlink(os.path.join(place, "crowd-8", "state.json"))
         os.unlink(os.path.join(place, "crowd-8", "init"))  # never made
@@ -220,6 +215,41 @@ def crowd():
                 assert several == (not what and len(cpus) > 1), what
         assert run_davit("list", "-q", rootdir=place, check=True).out.split() == expected
         b.delete("--force")
+
+
+@test("the table of list has a column for each property, as wide as the longest; a crowd's has the rows of each")
+def table():
+    with Bundle(command_args("pause")) as b, tempfile.TemporaryDirectory(dir=work) as place:
+        b.create()
+        bundles = {"a": "/a/a", "ab": "/run/ab", "b": "/", "c": "/x/" + "long/" * 50, "d": "/x/" + "long/" * 49,
+                   "e-": "e-", "e-" + "f" * 100: "/run/e-" + "f" * 100 + "/e-", "g": "/\tß /g"}
+        bundles |= {f"many-{n}": f"/run/{'many' * (n % 7)}-{n}/x" for n in range(300)}
+        b.copies(place, bundles)
+        write(place + "/d/notApplied", "a note that the table does not show\n")
+        record = json.loads(read(state_dir(b) + "/state.json"))
+        width = max(len(x.encode()) for x in bundles.values())
+        rows = [("ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER")]
+        rows += [(name, str(b.pid()), "running", bundles[name], record["created"], record["owner"])
+                 for name in sorted(bundles)]
+        expected = "".join(f"{i:<102}  {p:<10}  {s:<8}  {d}{' ' * (width - len(d.encode()))}  {c:<30}  {o}\n"
+                           for i, p, s, d, c, o in rows)
+        assert run_davit("list", rootdir=place, check=True).out == expected
+
+
+@test("who reads the list may go away at any row: davit ends, and so do its helpers")
+def reader_gone():
+    with Bundle(command_args("pause")) as b, tempfile.TemporaryDirectory(dir=work) as place:
+        b.create()
+        b.copies(place, {f"crowd-{n}": b.dir for n in range(1500)})
+        for ignored in (False, True):  # SIGPIPE, as Python and some engines hand it down
+            with subprocess.Popen(command("list", "-f", "json", rootdir=place), stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, restore_signals=not ignored) as p:
+                assert p.stdout.read(2) == b"[{"
+                p.stdout.close()
+                err = p.stderr.read().decode()
+                assert (p.wait(TIMEOUT), err) == ((1, "davit: list: write to standard output: broken pipe\n") if ignored
+                                                  else (-signal.SIGPIPE, "")), (p.returncode, err)
+            eventually(lambda: reap() is not None and set(descendants()) == {b.pid()}, "helpers gone", 5)
 
 
 @test("a state root that became read-only: state, list, kill work; delete tells why it cannot", limit=60)
