@@ -166,8 +166,7 @@ static int remake_all(struct cgroup *cg, struct err *e)
 			continue;
 		if (!d->made) /* what its owner had set there went with it */
 			return fail_hint(e, "somebody has removed \"%s\" since", d->path);
-		if (cgroup_dir_make(d) < 0 && errno != EEXIST)
-			return fail(e, errno, "make cgroup \"%s\" again", d->path);
+		TRY(cgroup_v1_again(d, e));
 		TRY(cgroup_v1_fill(d, e));
 		n++;
 	}

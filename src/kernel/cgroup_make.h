@@ -15,6 +15,8 @@ struct err;
 int cgroup_v1_fill(const struct cgroup_dir *d, struct err *e);
 /* Whether an error may mean that a group has been taken away. */
 bool cgroup_v1_gone(const struct err *e);
+/* Makes a group that has been taken away. */
+int cgroup_v1_again(const struct cgroup_dir *d, struct err *e);
 
 /* Unified hierarchy: enables, from the mount's root down, the controllers that the settings need
  * and those that the root gives to the groups below it: somebody on this host accounts with them. A

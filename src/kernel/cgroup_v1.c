@@ -50,6 +50,13 @@ bool cgroup_v1_gone(const struct err *e)
 	return e->errnum == ENOENT || e->errnum == ENODEV;
 }
 
+int cgroup_v1_again(const struct cgroup_dir *d, struct err *e)
+{
+	return cgroup_dir_make(d) < 0 && errno != EEXIST
+	               ? fail(e, errno, "make cgroup \"%s\" again", d->path)
+	               : 0;
+}
+
 int cgroup_v1_fill(const struct cgroup_dir *d, struct err *e)
 {
 	if (!cgroup_list_has(d->controllers, "cpuset"))
@@ -57,8 +64,7 @@ int cgroup_v1_fill(const struct cgroup_dir *d, struct err *e)
 	for (int i = 0; cpuset_fill(d, e) < 0; i++) {
 		if (i >= CGROUP_REMAKES || !d->made || !cgroup_v1_gone(e))
 			return -1;
-		if (cgroup_dir_make(d) < 0 && errno != EEXIST)
-			return fail(e, errno, "make cgroup \"%s\" again", d->path);
+		TRY(cgroup_v1_again(d, e));
 		*e = (struct err){0};
 	}
 	return 0;
