@@ -25,35 +25,47 @@ struct call {
 	bool big;
 };
 
-static inline uint32_t call_word(const struct call *c, uint32_t offset)
+/* As struct seccomp_data has them; the instruction pointer is not asked for. */
+static inline uint32_t call_word(const struct call *c, unsigned word)
 {
-	uint32_t index = (offset - 16) / 8;
-	bool high = (offset % 8 != 0) != c->big;
-
-	if (offset == 0)
-		return c->nr;
-	if (offset == 4)
-		return c->arch;
-	if (offset < 16 || offset >= 64 || offset % 4 != 0)
-		return 0xdeadbeef;
-	return (uint32_t)(c->args[index] >> (high ? 32 : 0));
+	if (word < 2)
+		return word == 0 ? c->nr : c->arch;
+	return (uint32_t)(c->args[(word - 4) / 2] >> ((word % 2 != 0) != c->big ? 32 : 0));
 }
 
-/* What the kernel's checker would refuse is a failure; so is running off the end. */
-static inline uint32_t machine_run(const struct sock_filter *f, size_t n, const struct call *c)
+/* How a word, of which only mask is left, compares with k. */
+static inline int word_order(uint32_t word, uint32_t mask, uint32_t k)
 {
-	uint32_t a = 0;
+	return (word & mask) < k ? -1 : (word & mask) > k;
+}
+
+static inline bool fact_value(unsigned op, int order)
+{
+	return op == BPF_JEQ ? order == 0 : op == BPF_JGT ? order > 0 : order >= 0;
+}
+
+/* Runs a filter, whose accumulator holds a word of which only mask is left: ask(of, ...) answers
+ * each of its questions. What the kernel's checker would refuse is a failure; so is running off the
+ * end. */
+static inline uint32_t
+machine_ask(const struct sock_filter *f, size_t n,
+            bool (*ask)(void *of, unsigned word, uint32_t mask, unsigned op, uint32_t k), void *of)
+{
+	uint32_t mask = 0;
+	unsigned word = UINT32_MAX;
 
 	for (size_t pc = 0; pc < n; pc++) {
 		const struct sock_filter *i = &f[pc];
-		bool yes;
 
 		switch (i->code) {
 		case BPF_LD | BPF_W | BPF_ABS:
-			a = call_word(c, i->k);
+			word = i->k / 4;
+			mask = UINT32_MAX;
+			if (i->k % 4 != 0 || word > 15 || word == 2 || word == 3)
+				return 0xbad10000 | i->k;
 			continue;
 		case BPF_ALU | BPF_AND | BPF_K:
-			a &= i->k;
+			mask &= i->k;
 			continue;
 		case BPF_RET | BPF_K:
 			return i->k;
@@ -61,20 +73,29 @@ static inline uint32_t machine_run(const struct sock_filter *f, size_t n, const 
 			pc += i->k;
 			continue;
 		case BPF_JMP | BPF_JEQ | BPF_K:
-			yes = a == i->k;
-			break;
 		case BPF_JMP | BPF_JGT | BPF_K:
-			yes = a > i->k;
-			break;
 		case BPF_JMP | BPF_JGE | BPF_K:
-			yes = a >= i->k;
-			break;
+			if (word > 15 || (word < 2 && mask != UINT32_MAX))
+				return 0xbad20000 | word;
+			pc += ask(of, word, mask, BPF_OP(i->code), i->k) ? i->jt : i->jf;
+			continue;
 		default:
 			return 0xbad00000 | i->code;
 		}
-		pc += yes ? i->jt : i->jf;
 	}
 	return 0xbad0ffff;
+}
+
+static inline bool call_ask(void *call, unsigned word, uint32_t mask, unsigned op, uint32_t k)
+{
+	return fact_value(op, word_order(call_word(call, word), mask, k));
+}
+
+static inline uint32_t machine_run(const struct sock_filter *f, size_t n, const struct call *c)
+{
+	struct call copy = *c;
+
+	return machine_ask(f, n, call_ask, &copy);
 }
 
 /* ---- The first judge: the library's program */

@@ -36,11 +36,6 @@ struct trail {
 	bool full;
 };
 
-static inline bool fact_value(unsigned op, int order)
-{
-	return op == BPF_JEQ ? order == 0 : op == BPF_JGT ? order > 0 : order >= 0;
-}
-
 /* Bit by bit from the highest. order: how the masked word compares so far with each k. */
 static inline bool bits_solve(const struct fact *const *f, size_t n, const signed char *order,
                               int bit, uint32_t above, uint32_t *value)
@@ -85,21 +80,22 @@ static inline bool word_solve(const struct trail *t, unsigned word, const struct
 	return bits_solve(of_word, n, order, 31, 0, value);
 }
 
-static inline bool trail_ask(struct trail *t, unsigned word, uint32_t mask, unsigned op, uint32_t k)
+static inline bool trail_ask(void *trail, unsigned word, uint32_t mask, unsigned op, uint32_t k)
 {
+	struct trail *t = trail;
 	struct fact yes = {word, mask, k, op, true, false, false}, no = yes;
 	uint32_t known = word == 0 ? t->nr : t->arch, value;
 	size_t of_word = 0;
 
 	if (word < 2)
-		return fact_value(op, (known & mask) < k ? -1 : (known & mask) > k);
+		return fact_value(op, word_order(known, mask, k));
 	for (size_t i = 0; i < t->at; i++) { /* several judges ask the same */
 		const struct fact *f = &t->facts[i];
 
 		if (f->word == word && f->mask == mask && f->op == op && f->k == k)
 			return f->holds;
 		if (f->word == word && f->mask == UINT32_MAX && f->op == BPF_JEQ && f->holds)
-			return fact_value(op, (f->k & mask) < k ? -1 : (f->k & mask) > k);
+			return fact_value(op, word_order(f->k, mask, k));
 		of_word += f->word == word && f->new;
 	}
 	if (t->at < t->n) {
@@ -150,44 +146,6 @@ static inline struct call trail_call(const struct trail *t, bool big)
 }
 
 /* ---- Judges that ask */
-
-/* The machine, with an accumulator that holds a word of which only mask is left. */
-static inline uint32_t machine_ask(const struct sock_filter *f, size_t n, struct trail *t)
-{
-	uint32_t mask = 0;
-	unsigned word = UINT32_MAX;
-
-	for (size_t pc = 0; pc < n; pc++) {
-		const struct sock_filter *i = &f[pc];
-
-		switch (i->code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			word = i->k / 4;
-			mask = UINT32_MAX;
-			if (i->k % 4 != 0 || word > 15 || word == 2 || word == 3)
-				return 0xbad10000 | i->k;
-			continue;
-		case BPF_ALU | BPF_AND | BPF_K:
-			mask &= i->k;
-			continue;
-		case BPF_RET | BPF_K:
-			return i->k;
-		case BPF_JMP | BPF_JA:
-			pc += i->k;
-			continue;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-		case BPF_JMP | BPF_JGT | BPF_K:
-		case BPF_JMP | BPF_JGE | BPF_K:
-			if (word > 15 || (word < 2 && mask != UINT32_MAX))
-				return 0xbad20000 | word;
-			pc += trail_ask(t, word, mask, BPF_OP(i->code), i->k) ? i->jt : i->jf;
-			continue;
-		default:
-			return 0xbad00000 | i->code;
-		}
-	}
-	return 0xbad0ffff;
-}
 
 /* One condition, of 64 bits, as the specification has it; narrow: of the lower 32. */
 static inline bool cond_ask(struct trail *t, const struct oci_syscall_arg *c, bool big, bool narrow)
@@ -427,14 +385,14 @@ static inline void proof_call(struct proof *p, struct trail *t)
 	t->n = t->at = 0;
 	p->classes++;
 	do {
-		got = machine_ask(p->ours, p->n_ours, t);
+		got = machine_ask(p->ours, p->n_ours, trail_ask, t);
 		want = proof_text(p, table, t);
 		if (got != want)
 			proof_fail(p, "text", t, big, got, want);
 		p->paths++;
 		if (p->library == NULL)
 			continue;
-		uint32_t theirs = machine_ask(p->library->insns, p->library->n, t);
+		uint32_t theirs = machine_ask(p->library->insns, p->library->n, trail_ask, t);
 		struct call c = trail_call(t, big);
 
 		bool newer = table != NULL && proof_newer(p, table, t->nr);
