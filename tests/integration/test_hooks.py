@@ -39,14 +39,15 @@ class Hooks:
         return (self.read("order") or "").split()
 
 
+@contextlib.contextmanager
 def hooked():
-    return Bundle(busybox=True)
+    with Bundle(busybox=True) as b:
+        yield b, Hooks(b)
 
 
 @test("each kind runs once, in the order of the specification")
 def order():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         for kind in KINDS:
             for n in (1, 2):
                 h.add(kind, f"echo {kind}{n} >> $L/order")
@@ -67,8 +68,7 @@ def order():
 
 @test("run calls all six kinds too")
 def order_run():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         for kind in KINDS:
             h.add(kind, f"echo {kind} >> $L/order")
         b.save(command_args("sleep", "0.2"))
@@ -78,8 +78,7 @@ def order_run():
 
 @test("the state comes on stdin: id, bundle, pid, annotations, status")
 def state_stdin():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         for kind in KINDS:
             h.add(kind, f"cat > $L/{kind}")
         b.save({"annotations": {"org.example.k": "v"}}, command_args("pause"))
@@ -103,8 +102,7 @@ def state_stdin():
 
 @test("without a pid namespace of its own every hook is told the same pid")
 def state_pid_shared():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         for kind in KINDS[:-1]:
             h.add(kind, f"cat > $L/{kind}")
         b.save(command_args("pause"), {"linux": {"namespaces": namespaces("mount", "ipc")}, "hostname": None})
@@ -117,8 +115,7 @@ def state_pid_shared():
 
 @test("runtime hooks run in the runtime's namespaces, container hooks in the container's")
 def where():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         for kind in KINDS:
             h.add(kind, f"for n in mnt net uts ipc; do readlink /proc/self/ns/$n; done > $L/{kind}")
         b.add_links = [os.symlink("busybox", b.path("/bin/readlink"))]
@@ -136,8 +133,7 @@ def where():
 
 @test("prestart and createRuntime see the container's mounts before pivot, in its mount namespace")
 def sees_mounts():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createContainer", "cat /proc/self/mountinfo > $L/mounts")
         b.create()
         mounts = parse_mountinfo(h.read("mounts"))
@@ -149,9 +145,8 @@ def sees_mounts():
 
 @test("a hook's environment is exactly its env; nothing of the caller or the container")
 def environment():
-    with hooked() as b:
+    with hooked() as (b, h):
         os.symlink("busybox", b.path("/bin/tr"))
-        h = Hooks(b)
         script = "tr '\\0' '\\n' < /proc/self/environ > $L/"
         for kind in KINDS:
             h.add(kind, script + kind, env=["ONLY=this", "A=b c"])
@@ -166,9 +161,8 @@ def environment():
 
 @test("without env a hook's environment is empty")
 def environment_empty():
-    with hooked() as b:
+    with hooked() as (b, h):
         os.symlink("busybox", b.path("/bin/tr"))
-        h = Hooks(b)
         for kind in KINDS:
             h.add(kind, f"tr '\\0' '\\n' < /proc/self/environ > $L/{kind}")
         b.save(command_args("pause"), {"process": {"env": ["PATH=/bin", "LD_PRELOAD=/evil.so"]}})
@@ -184,8 +178,7 @@ def environment_empty():
 
 @test("args are passed; args[0] is the program's name")
 def args():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", 'echo "$#:$1:$2" > $L/args', args=["name", "a b", ""])
         b.create()
         assert h.read("args") == "2:a b:\n", h.read("args")
@@ -195,8 +188,7 @@ def args():
 @test("a failing create hook fails create, names itself, shows its stderr, leaves nothing")
 def create_failure():
     for kind in KINDS[:3]:
-        with hooked() as b:
-            h = Hooks(b)
+        with hooked() as (b, h):
             path = h.add(kind, "echo the reason >&2; exit 23")
             h.add(kind, "echo never > $L/second")
             h.add("poststop", "echo ran > $L/poststop")
@@ -209,8 +201,7 @@ def create_failure():
 
 @test("a failing startContainer hook fails start; the program never runs")
 def start_container_failure():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("startContainer", "exit 1")
         b.save(command_args("write", "/log/ran", "x"))
         b.create()
@@ -222,8 +213,7 @@ def start_container_failure():
 
 @test("a failing poststart hook is an error or a warning, and leaves no half container")
 def poststart_failure():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("poststart", "exit 1")
         b.save(command_args("pause"))
         b.create()
@@ -237,8 +227,7 @@ def poststart_failure():
 @test("a failing poststop hook: delete warns, runs the others, exits 0")
 def poststop_failure():
     for log in (None, os.path.join(work, unique("log"))):
-        with hooked() as b:
-            h = Hooks(b)
+        with hooked() as (b, h):
             path = h.add("poststop", "echo the reason >&2; exit 17")
             h.add("poststop", "echo ran > $L/second")
             b.save(command_args("true"))
@@ -261,7 +250,7 @@ def poststop_failure():
 
 @test("poststart and poststop run in the bundle, and in / where that is gone")
 def bundle_gone():
-    with hooked() as b:
+    with hooked() as (b, _):
         log = os.path.join(work, unique("log"))
         hook = [{"path": "/bin/sh", "args": ["sh", "-c", f"pwd >> {log}"]}]
         b.save(command_args("true"), {"hooks": {"poststart": hook, "poststop": hook}})
@@ -277,8 +266,7 @@ def bundle_gone():
 
 @test("poststop runs after the container's resources are gone")
 def poststop_late():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         cg = unique("ph")
         b.save({"linux": {"cgroupsPath": "/" + cg}}, command_args("pause"))
         points = " ".join(p + "/" + cg for p in set(cgroup_hierarchies().values()))
@@ -297,8 +285,7 @@ def poststop_late():
 
 @test("timeout ends a hook with all its children, and fails create")
 def timeout():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "echo $$ > $L/pid; sleep 60 & echo $! > $L/child; wait", timeout=1)
         r = fails(b.create(check=False))
         assert 0.9 < r.seconds < 8, r.seconds
@@ -331,8 +318,7 @@ def signalled():
     for verb, kind, sig, spaces in (
             ("create", "createRuntime", "TERM", None), ("run", "prestart", "INT", None),
             ("create", "createContainer", "HUP", None), ("run", "createContainer", "TERM", shared)):
-        with hooked() as b:
-            h = Hooks(b)
+        with hooked() as (b, h):
             h.add(kind, "echo $$ > $L/pid; sleep 60 & echo $! > $L/child; wait")
             h.add("poststop", "echo $PPID > $L/poststop")
             if spaces:
@@ -353,8 +339,7 @@ def signalled():
 
 @test("a SIGHUP that the caller of create ignores ends nothing")
 def signal_ignored():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "echo $$ > $L/child; sleep 1")
         b.save(command_args("pause"))
         p, err = interrupted(b, h, "create", signal.SIGHUP, ignored=[signal.SIGHUP])
@@ -365,8 +350,7 @@ def signal_ignored():
 
 @test("a hook does not outlive a create that is killed")
 def create_killed():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "echo $$ > $L/child; exec sleep 60")
         b.save(command_args("pause"))
         interrupted(b, h, "create", signal.SIGKILL)
@@ -377,14 +361,14 @@ def create_killed():
 @test("a timeout of 0 or less is refused")
 def timeout_zero():
     for value in (0, -1):
-        with hooked() as b:
-            Hooks(b).add("createRuntime", "true", timeout=value)
+        with hooked() as (b, h):
+            h.add("createRuntime", "true", timeout=value)
             fails(b.create(check=False))
 
 
 @test("a hook that is missing, not executable, relative, or no program is an error that names it")
 def bad_hooks():
-    with hooked() as b:
+    with hooked() as (b, _):
         b.side("plain", "text")
         for path in ("/no/such/hook", b.dir + "/plain", b.dir, "relative/hook"):
             b.save({"hooks": {"createRuntime": [{"path": path}]}})
@@ -394,8 +378,7 @@ def bad_hooks():
 
 @test("a hook killed by a signal is reported as such")
 def hook_killed():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         path = h.add("createRuntime", "kill -9 $$")
         r = fails(b.create(check=False), path)
         assert "signal" in r.err.lower() or "137" in r.err or "killed" in r.err.lower(), r
@@ -403,8 +386,7 @@ def hook_killed():
 
 @test("a hook that does not read its stdin, or closes it, is fine")
 def no_read():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "exec 0<&-; exit 0")
         b.save({"annotations": {f"org.example.{i}": "x" * 1000 for i in range(200)}})
         b.create()
@@ -413,8 +395,7 @@ def no_read():
 
 @test("a hook that leaves a daemon behind does not hang create")
 def daemon():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "sleep 30 & echo $! > $L/pid")
         r = b.create()
         assert r.seconds < 10
@@ -425,8 +406,7 @@ def daemon():
 
 @test("a hook that floods stderr does not hang, and the error stays one short line")
 def flood():
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         h.add("createRuntime", "i=0; while [ $i -lt 20000 ]; do echo line line line line line >&2; "
                                "i=$((i+1)); done; exit 1")
         r = fails(b.create(check=False))
@@ -439,8 +419,7 @@ def network_hook():
         raise Skip("needs ip(8)")
     if run_command(["unshare", "--net", "ip", "link", "add", "dvprobe", "type", "dummy"]).rc != 0:
         raise Skip("this kernel has no dummy network devices")
-    with hooked() as b:
-        h = Hooks(b)
+    with hooked() as (b, h):
         ip, name = shutil.which("ip"), "dv" + TAG[-6:]
         h.add("createRuntime", "pid=$(grep -o '\"pid\": *[0-9]*' | tr -dc 0-9)\n"
                                f"{ip} link add {name} type dummy && {ip} link set {name} netns $pid",
