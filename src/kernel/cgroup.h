@@ -108,12 +108,13 @@ struct cgroup {
 	bool rootless;
 	char *unit; /* the scope, for the systemd manager */
 	char *leaf; /* group below each path that init was put into (delegation), or NULL */
+	int root;   /* the state root, the caller's: notes of what containers share; or -1 */
 	size_t n;   /* 0: disabled, or rootless without permission */
 	struct cgroup_dir v[CGROUP_HIERS_MAX];
 };
 #define CGROUP_INIT                                                                                \
 	{                                                                                          \
-		.n = 0                                                                             \
+		.root = -1                                                                         \
 	}
 
 /* Names the groups, without making any. Existing empty ones are adopted (made = 0); one with

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -13,9 +14,11 @@
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "base/path.h"
 #include "base/str.h"
 #include "kernel/cgroup_device.h"
 #include "kernel/cgroup_dir.h"
+#include "kernel/sha256.h"
 
 #ifndef BPF_F_REPLACE
 #define BPF_F_REPLACE (1U << 2)
@@ -24,6 +27,9 @@
 #define PROGRAM_NAME "davit_dev"
 #define RULE_INSNS   12 /* at most, for each rule */
 #define PROGS_MAX    64
+#define NOTES        ".devices" /* in the state root */
+#define NOTES_MAX    64
+#define NOTE_SIZE    80
 
 #define INSN(op, d, s, o, i)                                                                       \
 	((struct bpf_insn){                                                                        \
@@ -131,6 +137,11 @@ struct bpf_insn *cgroup_device_program(const struct cgroup_device_rules *r, size
 
 /* ---- the kernel's side */
 
+struct program {
+	int fd;
+	unsigned id; /* 0: newly loaded, no group has it */
+};
+
 static int bpf_call(int cmd, union bpf_attr *attr)
 {
 	int rc;
@@ -154,10 +165,21 @@ static int program_load(const struct bpf_insn *insns, size_t n)
 	return bpf_call(BPF_PROG_LOAD, &attr);
 }
 
-/* A program by its number: 1 it is davit's, *fd; 0 it is not, or is gone. */
-static int program_open(unsigned id, int *fd)
+static int program_info(int prog, struct bpf_prog_info *info)
 {
-	struct bpf_prog_info info = {0};
+	union bpf_attr attr;
+
+	memset(info, 0, sizeof(*info));
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (unsigned)prog;
+	attr.info.info_len = sizeof(*info);
+	attr.info.info = (unsigned long)info;
+	return bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr);
+}
+
+/* A program by its number: 1 it is davit's, *fd and *info; 0 it is not, or is gone. */
+static int program_open(unsigned id, int *fd, struct bpf_prog_info *info)
+{
 	union bpf_attr attr;
 	autofd prog = -1;
 
@@ -166,24 +188,104 @@ static int program_open(unsigned id, int *fd)
 	prog = bpf_call(BPF_PROG_GET_FD_BY_ID, &attr);
 	if (prog < 0)
 		return errno == ENOENT ? 0 : -1;
-	memset(&attr, 0, sizeof(attr));
-	attr.info.bpf_fd = (unsigned)prog;
-	attr.info.info_len = sizeof(info);
-	attr.info.info = (unsigned long)&info;
-	if (bpf_call(BPF_OBJ_GET_INFO_BY_FD, &attr) < 0)
+	if (program_info(prog, info) < 0)
 		return -1;
-	if (!str_eq(info.name, PROGRAM_NAME))
+	if (info->type != BPF_PROG_TYPE_CGROUP_DEVICE || !str_eq(info->name, PROGRAM_NAME))
 		return 0;
 	*fd = take_fd(&prog);
 	return 1;
 }
 
-/* The program that davit attached to the group before; *fd stays -1 without one. */
-static int program_find(int group, int *fd)
+/* ---- One program for all containers with the same rules. Each of its own would take 7 KiB of the
+ * kernel's memory, and the time to check and translate it. The kernel keeps a program as long as a
+ * group has it; the note in the state root only tells where it is. */
+
+struct note {
+	char name[16]; /* of the symbolic link; programs that meet in one take turns */
+	char key[33];  /* names the instructions */
+};
+
+static void note_make(const struct bpf_insn *insns, size_t n, struct note *note)
 {
-	unsigned ids[PROGS_MAX] = {0};
+	uint8_t digest[SHA256_SIZE];
+	struct sha256 s;
+
+	sha256_begin(&s);
+	sha256_add(&s, insns, n * sizeof(*insns));
+	sha256_end(&s, digest);
+	for (size_t i = 0; i < 16; i++)
+		(void)snprintf(note->key + 2 * i, 3, "%02x", digest[i]);
+	(void)snprintf(note->name, sizeof(note->name), NOTES "/%02x", digest[16] % NOTES_MAX);
+}
+
+static void note_text(const struct note *note, const struct bpf_prog_info *info,
+                      char text[NOTE_SIZE])
+{
+	unsigned long long tag;
+
+	_Static_assert(sizeof(tag) == sizeof(info->tag), "a tag has 8 bytes");
+	memcpy(&tag, info->tag, sizeof(tag));
+	(void)snprintf(text, NOTE_SIZE, "%u %s %llx", info->id, note->key, tag);
+}
+
+/* The program that the note tells of; false if it is gone. Its number may be another's by now, but
+ * not the tag, which is the kernel's own hash of the instructions. */
+static bool note_read(int root, const struct note *note, struct program *prog)
+{
+	struct bpf_prog_info info;
+	char text[NOTE_SIZE], now[NOTE_SIZE];
+	ssize_t len = readlinkat(root, note->name, text, sizeof(text) - 1);
+	autofd fd = -1;
+
+	if (len < 0)
+		return false;
+	text[len] = '\0';
+	if (program_open((unsigned)strtoul(text, NULL, 10), &fd, &info) != 1)
+		return false;
+	note_text(note, &info, now);
+	if (!str_eq(text, now))
+		return false;
+	*prog = (struct program){.fd = take_fd(&fd), .id = info.id};
+	return true;
+}
+
+/* A note that cannot be left costs the next container a program of its own. */
+static void note_write(int root, const struct note *note, int prog)
+{
+	struct err ignored = {0};
+	struct bpf_prog_info info;
+	char text[NOTE_SIZE], fresh[16];
+	autofd dir = path_mkdirs(root, NOTES, 0700, &ignored);
+
+	if (dir < 0 || program_info(prog, &info) < 0)
+		return;
+	note_text(note, &info, text);
+	(void)snprintf(fresh, sizeof(fresh), "new.%d", (int)getpid());
+	if (path_symlink(text, dir, fresh, &ignored) == 0 &&
+	    renameat(dir, fresh, root, note->name) < 0)
+		(void)unlinkat(dir, fresh, 0);
+}
+
+static int program_get(int root, const struct bpf_insn *insns, size_t n, struct program *prog)
+{
+	struct note note;
+
+	if (root >= 0) {
+		note_make(insns, n, &note);
+		if (note_read(root, &note, prog))
+			return 0;
+	}
+	prog->fd = program_load(insns, n);
+	if (prog->fd >= 0 && root >= 0)
+		note_write(root, &note, prog->fd);
+	return prog->fd < 0 ? -1 : 0;
+}
+
+/* ---- The group's side */
+
+static int group_programs(int group, unsigned ids[PROGS_MAX], unsigned *n)
+{
 	union bpf_attr attr;
-	int rc = 0;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.query.target_fd = (unsigned)group;
@@ -192,8 +294,32 @@ static int program_find(int group, int *fd)
 	attr.query.prog_cnt = PROGS_MAX;
 	if (bpf_call(BPF_PROG_QUERY, &attr) < 0)
 		return -1;
-	for (unsigned i = 0, n = attr.query.prog_cnt; i < n && i < PROGS_MAX && !rc; i++)
-		rc = program_open(ids[i], fd);
+	*n = attr.query.prog_cnt < PROGS_MAX ? attr.query.prog_cnt : PROGS_MAX;
+	return 0;
+}
+
+static bool group_has(int group, unsigned id)
+{
+	unsigned ids[PROGS_MAX], n = 0;
+
+	if (!id || group_programs(group, ids, &n) < 0)
+		return false;
+	while (n > 0 && ids[n - 1] != id)
+		n--;
+	return n > 0;
+}
+
+/* The program that davit attached to the group before; its fd stays -1 without one. */
+static int program_find(int group, struct program *prog)
+{
+	unsigned ids[PROGS_MAX], n = 0;
+	struct bpf_prog_info info;
+	int rc = group_programs(group, ids, &n);
+
+	for (unsigned i = 0; i < n && !rc; i++) {
+		rc = program_open(ids[i], &prog->fd, &info);
+		prog->id = ids[i];
+	}
 	return rc < 0 ? -1 : 0;
 }
 
@@ -224,16 +350,22 @@ static int program_detach(int group, int prog)
 	return bpf_call(BPF_PROG_DETACH, &attr);
 }
 
-/* Linux before 5.6 cannot replace: the new one is attached first, so that no moment is without. */
-static int program_replace(int group, int prog, int old)
+/* Linux before 5.6 cannot replace: the new one is attached first, so that no moment is without. No
+ * group takes a program twice, and one that was there before may have it from another container. */
+static int program_replace(int group, const struct program *prog, const struct program *old)
 {
-	if (program_attach(group, prog, old) == 0)
+	if (prog->id && prog->id == old->id)
 		return 0;
-	if (old < 0 || errno != EINVAL)
+	if (program_attach(group, prog->fd, old->fd) == 0)
+		return 0;
+	if (errno != EINVAL)
 		return -1;
-	if (program_attach(group, prog, -1) < 0)
-		return -1;
-	return program_detach(group, old);
+	if (!group_has(group, prog->id)) {
+		errno = EINVAL;
+		if (old->fd < 0 || program_attach(group, prog->fd, -1) < 0)
+			return -1;
+	}
+	return old->fd < 0 ? 0 : program_detach(group, old->fd);
 }
 
 static int bpf_fail(int errnum, const struct cgroup_dir *d, const char *what, struct err *e)
@@ -247,31 +379,41 @@ static int bpf_fail(int errnum, const struct cgroup_dir *d, const char *what, st
 	return fail_at(e, "/linux/resources/devices");
 }
 
-int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
-                      struct err *e)
+static int rules_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
+                        int root, struct program *prog, struct program *old, struct err *e)
 {
 	autofree struct bpf_insn *insns = NULL;
-	autofd group = cgroup_dir_open(d, ".", O_RDONLY | O_DIRECTORY);
-	autofd prog = -1;
-	autofd old = -1;
+	autofd group = -1;
 	size_t n;
 
 	insns = cgroup_device_program(r, &n);
 	if (!insns && !update)
 		return 0;
+	group = cgroup_dir_open(d, ".", O_RDONLY | O_DIRECTORY);
 	if (group < 0)
 		return fail(e, errno, "open cgroup \"%s\"", d->path);
-	if (update && program_find(group, &old) < 0)
+	if (update && program_find(group, old) < 0)
 		return bpf_fail(errno, d, "look for", e);
 	if (!insns) {
-		if (old >= 0 && program_detach(group, old) < 0)
+		if (old->fd >= 0 && program_detach(group, old->fd) < 0)
 			return bpf_fail(errno, d, "detach", e);
 		return 0;
 	}
-	prog = program_load(insns, n);
-	if (prog < 0)
+	if (program_get(root, insns, n, prog) < 0)
 		return bpf_fail(errno, d, "load", e);
 	if (program_replace(group, prog, old) < 0)
 		return bpf_fail(errno, d, "attach", e);
 	return 0;
+}
+
+int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
+                      int root, struct err *e)
+{
+	struct program prog = {.fd = -1};
+	struct program old = {.fd = -1};
+	int rc = rules_attach(d, r, update, root, &prog, &old, e);
+
+	fd_close_at(&prog.fd);
+	fd_close_at(&old.fd);
+	return rc;
 }

@@ -360,5 +360,5 @@ int cgroup_device_apply(struct cgroup *cg, const struct cgroup_device_rules *r, 
 		fail(e, 0, "this host has no cgroup controller for devices");
 		return fail_at(e, "/linux/resources/devices");
 	}
-	return d->v2 ? cgroup_bpf_attach(d, r, update, e) : v1_apply(d, r, e);
+	return d->v2 ? cgroup_bpf_attach(d, r, update, cg->root, e) : v1_apply(d, r, e);
 }

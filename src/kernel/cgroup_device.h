@@ -74,6 +74,8 @@ int cgroup_device_apply(struct cgroup *cg, const struct cgroup_device_rules *r, 
 char *cgroup_device_list(struct cgroup *cg);
 void cgroup_device_restore(struct cgroup *cg, const char *list);
 
-/* Version 2: loads and attaches the program, in place of the one that davit attached before. */
+/* Version 2: attaches the program, in place of the one that davit attached before. The state root
+ * has notes of the programs that davit has loaded, for all containers with the same rules; root -1:
+ * this container gets one of its own. */
 int cgroup_bpf_attach(struct cgroup_dir *d, const struct cgroup_device_rules *r, bool update,
-                      struct err *e);
+                      int root, struct err *e);

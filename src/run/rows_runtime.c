@@ -52,6 +52,7 @@ int row_state_reserve(struct ctx *c, struct err *e)
 		return -1;
 	/* from here on undo removes the directory */
 	TRY(cgroup_prepare(&c->plan->cgroup, &c->cgroup, e));
+	c->cgroup.root = c->root;
 	TRY(groups_claimed_check(c->root, c->plan->id, &c->cgroup, e));
 	groups = cgroup_record(&c->cgroup);
 	freezer = cgroup_freezer(&c->cgroup);

@@ -32,6 +32,7 @@ static int update_cgroup(const struct container *k, const char *text, const stru
 	TRY(container_cgroup(k, &cg, e));
 	if (cg.n == 0)
 		return fail(e, 0, "container \"%s\" has no cgroup of its own", k->id);
+	cg.root = k->root;
 	return cgroup_update(&cg, r, e);
 }
 

@@ -282,7 +282,7 @@ class Snapshot:
         self.mounts = read("/proc/self/mountinfo").splitlines()
         self.procs = set(descendants())
         self.cgroups = cgroups_tagged()
-        kept = {".seccomp"}  # the cache of filters, which stays on purpose
+        kept = {".seccomp", ".devices"}  # the cache of filters and the notes of programs stay on purpose
         self.state = set(os.listdir(root)) - kept if os.path.isdir(root) else set()
         self.temp = {os.path.join(d, n) for d in ("/tmp", "/run", "/dev/shm") if os.path.isdir(d)
                      for n in os.listdir(d) if TAG in n}

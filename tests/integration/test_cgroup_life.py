@@ -269,6 +269,9 @@ class QueryAttr(ctypes.Structure):
 
 
 def device_programs(path):
+    """The numbers of the device programs that a group has."""
+    if not v2_only() or os.uname().machine != "x86_64":
+        raise Skip("needs cgroup version 2 alone, on x86_64")
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     ids = (ctypes.c_uint32 * 64)()
     attr = QueryAttr(target_fd=fd, attach_type=6, prog_ids=ctypes.addressof(ids), prog_cnt=64)
@@ -277,25 +280,112 @@ def device_programs(path):
             raise Skip(f"bpf: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(fd)
-    return attr.prog_cnt
+    return ids[:attr.prog_cnt]
 
 
 @test("200 updates of the device rules leave one program attached")
 def one_program():
-    if not v2_only() or os.uname().machine != "x86_64":
-        raise Skip("needs cgroup version 2 alone, on x86_64")
     with Bundle() as b:
         b.up()
         path, _ = any_group(b.pid())
-        assert device_programs(path) == 1
+        assert len(device_programs(path)) == 1
         rule = '{"devices":[{"allow":true,"type":"c","major":10,"minor":%d,"access":"rwm"}]}'
         run_command(["sh", "-c", f"""i=0; while [ $i -lt 200 ]; do
             printf '{rule}' $i | "$@" || exit 1; i=$((i + 1)); done""", "sh",
                      *command("update", "--resources", "-", b.id)], check=True, timeout=100 * FACTOR)
-        assert device_programs(path) == 1
+        assert len(device_programs(path)) == 1
         assert feed(b, {"devices": [{"allow": True, "access": "rwm"}]}).rc == 0
-        assert device_programs(path) == 0
+        assert not device_programs(path)
         b.delete("--force")
+
+
+def device(minor):
+    return {"devices": [{"allow": True, "type": "c", "major": 10, "minor": minor, "access": "rwm"}]}
+
+
+def program(bundle):
+    """The number of the container's device program."""
+    found = device_programs(any_group(bundle.pid())[0])
+    assert len(found) == 1, found
+    return found[0]
+
+
+@test("containers with the same device rules share a program, and an update changes one of them")
+def program_shared():
+    rules = device(os.getpid())  # nobody else's
+    with Bundle({"linux": {"resources": rules}}) as a, Bundle({"linux": {"resources": rules}}) as b, \
+            Bundle({"linux": {"resources": device(77)}}) as other:
+        for bundle in (a, b, other):
+            bundle.up()
+        first = program(a)
+        assert program(b) == first != program(other)
+        assert feed(b, device(77)).rc == 0
+        assert program(a) == first and program(b) == program(other)
+        for _ in range(2):  # from another's program to the shared one, and once more
+            assert feed(b, rules).rc == 0
+            assert program(a) == program(b) == first
+        for bundle in (a, b):
+            bundle.delete("--force")
+        time.sleep(0.1)  # the kernel forgets a program some time after its last group
+        b.up()
+        assert program(b) != program(other)
+        b.delete("--force")
+        other.delete("--force")
+
+
+@test("a note about device programs that is not true is not believed")
+def program_note():
+    rules = device(os.getpid() + 1)
+    notes = root + "/.devices"
+    with Bundle({"linux": {"resources": rules}}) as a, Bundle({"linux": {"resources": rules}}) as b, \
+            Bundle({"linux": {"resources": device(78)}}) as other:
+        a.up()
+        other.up()
+        first, wrong = program(a), program(other)
+        note = [n for n in os.listdir(notes) if os.readlink(f"{notes}/{n}").split()[0] == str(first)]
+        where = f"{notes}/{note[0]}"
+        target = os.readlink(where)
+        number, key, tag = target.split()
+        for bad in (f"{wrong} {key} {tag}", f"{number} {key} {tag}0", f"{number} {key[:-1]} {tag}", "x" * 300,
+                    f"-1 {key} {tag}", f"0 {key} {tag}", None):
+            os.unlink(where)
+            if bad:
+                os.symlink(bad, where)
+            else:
+                os.mkdir(where)
+            b.up()
+            assert program(b) not in (first, wrong), bad
+            if bad:
+                assert os.readlink(where).split()[0] == str(program(b)), bad
+            b.delete("--force")
+        os.rmdir(where)
+        os.symlink(target, where)
+        b.up()
+        assert program(b) == first
+        for bundle in (a, b, other):
+            bundle.delete("--force")
+
+
+@test("a group that has the device program already is as good")
+def program_there():
+    rules = device(os.getpid() + 2)
+    name = unique("again")
+    with Bundle({"linux": {"resources": rules}}) as keeper, Bundle(placed(name, **rules)) as b:
+        keeper.up()
+        os.mkdir(f"/sys/fs/cgroup/{name}") if v2_only() else None
+        try:
+            for _ in range(2):  # the second finds the first one's program
+                b.up()
+                assert program(b) == program(keeper)
+                assert feed(b, device(79)).rc == 0
+                assert program(b) != program(keeper)
+                assert feed(b, rules).rc == 0
+                assert program(b) == program(keeper)
+                b.delete("--force")
+        finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(f"/sys/fs/cgroup/{name}")
+        keeper.delete("--force")
 
 
 def delegated(uid, **annotations):
