@@ -42,6 +42,7 @@ compile = $(CC) -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -include config.
 	$(WARN) $(HARDEN) $(or $(strip $(SANITIZE)),$(lean)) $(CFLAGS)
 link = $(CC) $(CFLAGS) $(SANITIZE) $(if $(filter 1,$(link_static)),-static-pie,-pie) \
 	-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections,--as-needed $(LDFLAGS)
+layout = $(if $(filter 1,$(link_static)),$(LAYOUT))
 libs = $(if $(filter 1,$(link_static)),$(LIBS_STATIC),$(LIBS_SHARED))
 
 # src/cli/entry.c, for the machines that it knows.
@@ -71,7 +72,7 @@ davit: $(B)/davit
 # What follows depends on these stamps, so a changed command or a removed source file is noticed.
 stamp = printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
 $(B)/flags: FORCE
-	@mkdir -p $(@D); $(call stamp,$(filter-out -Werror,$(compile)) $(link) $(libs))
+	@mkdir -p $(@D); $(call stamp,$(filter-out -Werror,$(compile)) $(link) $(layout) $(libs))
 $(B)/list: FORCE
 	@mkdir -p $(@D); $(call stamp,$(oci_o) $(lib_o) $(cli_o))
 $(B)/commit.h: FORCE
@@ -98,9 +99,9 @@ $(B)/libdavit.a: $(lib_o) $(oci_o) $(B)/list
 	@rm -f $@
 	$(Q)$(AR) crs $@ $(filter %.o,$^)
 # davit runs from a copy of itself, so the debug information is kept apart.
-$(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags
+$(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags src/layout.ld
 	$(if $(Q),@echo "  LINK $@")
-	$(Q)$(link) $(entry) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
+	$(Q)$(link) $(entry) $(layout) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
 	$(Q)$(OBJCOPY) $(if $(SAN),,-S --add-gnu-debuglink=$@.debug) $@.debug $@
 
 # A dynamic program with libsystemd, carried inside davit as bytes: in C,

@@ -50,6 +50,11 @@ static const struct seccomp_arch archs[] = {
 	ROW(LOONGARCH64, 0, 0, MUX_NONE, true, false),
 };
 
+uint32_t seccomp_native_arch(void)
+{
+	return seccomp_arch_native();
+}
+
 const struct seccomp_arch *seccomp_arch_find(uint32_t token)
 {
 	for (size_t i = 0; i < COUNT(archs); i++)

@@ -17,6 +17,8 @@ struct seccomp_arch {
 	bool big;       /* big endian */
 };
 
+/* The token of the architecture this was built for. */
+uint32_t seccomp_native_arch(void);
 /* NULL if there is none of this token. */
 const struct seccomp_arch *seccomp_arch_find(uint32_t token);
 /* True if programs of a can run on a kernel for host. */

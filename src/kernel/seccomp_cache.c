@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "commit.h"
 #include "kernel/seccomp.h"
+#include "kernel/seccomp_arch.h"
 #include "kernel/seccomp_compile.h"
 #include "kernel/sha256.h"
 #include "ocispec.h"

@@ -67,11 +67,6 @@ struct compiler {
 	struct bpf bpf;
 };
 
-uint32_t seccomp_native_arch(void)
-{
-	return seccomp_arch_native();
-}
-
 /* ---- Reading the profile */
 
 static int action_parse(const char *name, bool has_errno, uint32_t errno_ret, uint32_t *action,

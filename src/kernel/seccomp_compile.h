@@ -29,9 +29,6 @@ struct err;
 struct oci_seccomp;
 struct seccomp_program;
 
-/* The token of the architecture this was built for, SCMP_ARCH_*. */
-uint32_t seccomp_native_arch(void);
-
 /* native: SCMP_ARCH_* of the kernel that will run the program; options: enum seccomp_options. */
 int seccomp_compile(const struct oci_seccomp *profile, uint32_t native, unsigned options,
                     struct seccomp_program *out, struct err *e);

@@ -14,20 +14,20 @@ FURTHER = {"run": 20, "create": 20, "exec": 3, "delete": 4}
 
 #          system calls   peak KiB   instructions (thousands)
 BOUNDS = {
-    "run":       (535,      1536,      None),
-    "create":    (510,      1536,      None),
-    "start":     (60,       1536,      None),
-    "exec":      (210,      1536,      None),
-    "state":     (41,       1536,      150),
-    "list":      (44,       1536,      150),
-    "delete":    (85,       1536,      None),
-    "--version": (20,       1536,      100),
-    "ps":        (None,     1536,      None),
-    "update":    (None,     1536,      None),
-    "events":    (None,     1536,      None),
-    "kill":      (60,       1536,      None),
-    "features":  (None,     1536,      None),
-    "run with 64 KiB of environment": (None, 1640, None),  # Linux 6.1 maps more of the program than 6.18 does
+    "run":       (535,      1408,      None),
+    "create":    (510,      1408,      None),
+    "start":     (60,       1408,      None),
+    "exec":      (210,      1408,      None),
+    "state":     (41,       1408,      150),
+    "list":      (44,       1408,      150),
+    "delete":    (85,       1408,      None),
+    "--version": (20,       1408,      100),
+    "ps":        (None,     1408,      None),
+    "update":    (None,     1408,      None),
+    "events":    (None,     1408,      None),
+    "kill":      (60,       1408,      None),
+    "features":  (None,     1408,      None),
+    "run with 64 KiB of environment": (None, 1408, None),
 }
 
 
