@@ -16,9 +16,9 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "kernel/blake2b.h"
 #include "kernel/cgroup_device.h"
 #include "kernel/cgroup_dir.h"
-#include "kernel/sha256.h"
 
 #ifndef BPF_F_REPLACE
 #define BPF_F_REPLACE (1U << 2)
@@ -207,12 +207,12 @@ struct note {
 
 static void note_make(const struct bpf_insn *insns, size_t n, struct note *note)
 {
-	uint8_t digest[SHA256_SIZE];
-	struct sha256 s;
+	uint8_t digest[BLAKE2B_SIZE];
+	struct blake2b s;
 
-	sha256_begin(&s);
-	sha256_add(&s, insns, n * sizeof(*insns));
-	sha256_end(&s, digest);
+	blake2b_begin(&s);
+	blake2b_add(&s, insns, n * sizeof(*insns));
+	blake2b_end(&s, digest);
 	for (size_t i = 0; i < 16; i++)
 		(void)snprintf(note->key + 2 * i, 3, "%02x", digest[i]);
 	(void)snprintf(note->name, sizeof(note->name), NOTES "/%02x", digest[16] % NOTES_MAX);

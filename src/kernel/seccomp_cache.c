@@ -13,40 +13,40 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "commit.h"
+#include "kernel/blake2b.h"
 #include "kernel/seccomp.h"
 #include "kernel/seccomp_arch.h"
 #include "kernel/seccomp_compile.h"
-#include "kernel/sha256.h"
 #include "ocispec.h"
 
 #define CACHE_MAX 64 /* files; then half of them go */
 #define COMPILER  2  /* to be raised with every change of what the compiler makes */
-#define KEY_SIZE  (2 * SHA256_SIZE + 1)
+#define KEY_SIZE  (2 * BLAKE2B_SIZE + 1)
 
 /* ---- The key. Each value goes in with its length or count, so that no two profiles look alike. */
 
-static void key_number(struct sha256 *s, uint64_t value)
+static void key_number(struct blake2b *s, uint64_t value)
 {
-	sha256_add(s, &value, sizeof(value));
+	blake2b_add(s, &value, sizeof(value));
 }
 
-static void key_text(struct sha256 *s, const char *text)
+static void key_text(struct blake2b *s, const char *text)
 {
 	uint32_t len = text != NULL ? (uint32_t)strlen(text) : UINT32_MAX;
 
-	sha256_add(s, &len, sizeof(len));
+	blake2b_add(s, &len, sizeof(len));
 	if (text != NULL)
-		sha256_add(s, text, len);
+		blake2b_add(s, text, len);
 }
 
-static void key_texts(struct sha256 *s, char *const *texts, size_t n)
+static void key_texts(struct blake2b *s, char *const *texts, size_t n)
 {
 	key_number(s, n);
 	for (size_t i = 0; i < n; i++)
 		key_text(s, texts[i]);
 }
 
-static void key_syscall(struct sha256 *s, const struct oci_syscall *call)
+static void key_syscall(struct blake2b *s, const struct oci_syscall *call)
 {
 	key_texts(s, call->names, call->n_names);
 	key_text(s, call->action);
@@ -65,10 +65,10 @@ static void key_syscall(struct sha256 *s, const struct oci_syscall *call)
 static void cache_key(const struct oci_seccomp *p, unsigned options, char key[KEY_SIZE])
 {
 	const struct scmp_version *library = seccomp_version();
-	uint8_t digest[SHA256_SIZE];
-	struct sha256 s;
+	uint8_t digest[BLAKE2B_SIZE];
+	struct blake2b s;
 
-	sha256_begin(&s);
+	blake2b_begin(&s);
 	key_number(&s, COMPILER);
 	key_text(&s, DAVIT_COMMIT);
 	key_number(&s, library->major);
@@ -85,12 +85,12 @@ static void cache_key(const struct oci_seccomp *p, unsigned options, char key[KE
 	key_number(&s, p->n_syscalls);
 	for (size_t i = 0; i < p->n_syscalls; i++)
 		key_syscall(&s, &p->syscalls[i]);
-	sha256_end(&s, digest);
-	for (int i = 0; i < SHA256_SIZE; i++) {
+	blake2b_end(&s, digest);
+	for (int i = 0; i < BLAKE2B_SIZE; i++) {
 		key[2 * i] = "0123456789abcdef"[digest[i] >> 4];
 		key[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
 	}
-	key[2 * SHA256_SIZE] = '\0';
+	key[2 * BLAKE2B_SIZE] = '\0';
 }
 
 /* ---- The directory */

@@ -14,16 +14,16 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "kernel/blake2b.h"
 #include "kernel/seccomp_compile.h"
-#include "kernel/sha256.h"
 
 /* Only read by the machine that wrote it, so the fields are in its byte order. */
 struct header {
 	char magic[8];
 	uint32_t n, flags, notify, zero;
-	uint8_t digest[SHA256_SIZE]; /* of the fields above and the instructions */
+	uint8_t digest[BLAKE2B_SIZE]; /* of the fields above and the instructions */
 };
-static const char magic[8] = "dvtbpf1";
+static const char magic[8] = "dvtbpf2";
 
 void seccomp_free(struct seccomp_program *p)
 {
@@ -31,14 +31,14 @@ void seccomp_free(struct seccomp_program *p)
 	*p = (struct seccomp_program){0};
 }
 
-static void header_digest(const struct header *h, const void *insns, uint8_t digest[SHA256_SIZE])
+static void header_digest(const struct header *h, const void *insns, uint8_t digest[BLAKE2B_SIZE])
 {
-	struct sha256 s;
+	struct blake2b s;
 
-	sha256_begin(&s);
-	sha256_add(&s, h, offsetof(struct header, digest));
-	sha256_add(&s, insns, h->n * sizeof(struct sock_filter));
-	sha256_end(&s, digest);
+	blake2b_begin(&s);
+	blake2b_add(&s, h, offsetof(struct header, digest));
+	blake2b_add(&s, insns, h->n * sizeof(struct sock_filter));
+	blake2b_end(&s, digest);
 }
 
 void *seccomp_to_bytes(const struct seccomp_program *p, size_t *len)
@@ -57,7 +57,7 @@ void *seccomp_to_bytes(const struct seccomp_program *p, size_t *len)
 
 int seccomp_from_bytes(const void *data, size_t len, struct seccomp_program *out, struct err *e)
 {
-	uint8_t digest[SHA256_SIZE];
+	uint8_t digest[BLAKE2B_SIZE];
 	struct header h;
 
 	*out = (struct seccomp_program){0};
