@@ -44,12 +44,10 @@ size_t utf8_length(const unsigned char *s, size_t n)
 /* Eight bytes that are ASCII and hold no backslash. */
 static bool word_is_plain(const char *p)
 {
-	const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
-	uint64_t word, x;
+	uint64_t word;
 
 	memcpy(&word, p, sizeof(word));
-	x = word ^ (ones * '\\');
-	return !((word | ((x - ones) & ~x)) & tops);
+	return !((word & WORD_TOPS) | word_find(word, '\\'));
 }
 
 /* The value of an escape \uXXXX at P, or -1: the parser judges other escapes. */

@@ -3,6 +3,18 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
+
+/* Of eight bytes at a time: not 0 if one of them is C, in the top bit of the first such byte and
+ * maybe in those of bytes above it. */
+#define WORD_ONES (UINT64_MAX / 255)
+#define WORD_TOPS (WORD_ONES << 7)
+static inline uint64_t word_find(uint64_t word, char c)
+{
+	uint64_t x = word ^ WORD_ONES * (unsigned char)c;
+
+	return (x - WORD_ONES) & ~x & WORD_TOPS;
+}
 
 /* The length of the character at S, of which N > 0 bytes are there; 0 if it is not valid. */
 size_t utf8_length(const unsigned char *s, size_t n);

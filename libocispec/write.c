@@ -77,12 +77,28 @@ static bool writer_add_escape(struct writer *w, unsigned char c)
 	return true;
 }
 
+/* How many of the N bytes at S, at least, are ASCII that goes out as it is: eight at a time. */
+static size_t plain_length(const char *s, size_t n)
+{
+	uint64_t word, control, beyond;
+	size_t i;
+
+	for (i = 0; i + sizeof(word) <= n; i += sizeof(word)) {
+		memcpy(&word, s + i, sizeof(word));
+		control = (word - WORD_ONES * ' ') & ~word & WORD_TOPS;
+		beyond = (word | (word + WORD_ONES)) & WORD_TOPS; /* DEL and what is not ASCII */
+		if (control | beyond | word_find(word, '"') | word_find(word, '\\'))
+			break;
+	}
+	return i;
+}
+
 static void writer_add_quoted(struct writer *w, const char *s)
 {
 	size_t n = strlen(s), start = 0, i, step;
 
 	writer_add(w, "\"", 1);
-	for (i = 0; i < n; i += step) {
+	for (i = plain_length(s, n); i < n; i += step) {
 		const unsigned char *at = (const unsigned char *)s + i;
 		bool special = *at < ' ' || *at == '"' || *at == '\\' || *at == 0x7f;
 

@@ -188,6 +188,33 @@ static void test_quote(void)
 	is_str(oci_quote("\xed\xa0\x80.", &arena), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd.\"");
 }
 
+/* Each character at each place of a text, which is looked at eight bytes at a time. */
+static void test_quote_anywhere(void)
+{
+	static const char *const named[128] = {
+		['\b'] = "\\b", ['\f'] = "\\f", ['\n'] = "\\n", ['\r'] = "\\r",
+		['\t'] = "\\t", ['"'] = "\\\"", ['\\'] = "\\\\"};
+
+	for (int c = 1; c < 256; c++) {
+		for (int place = 0; place < 19; place++) {
+			char text[] = "0123456789 ~!#[]^az", code[16], want[64];
+
+			text[place] = (char)c;
+			if (c < 128 && named[c] != NULL)
+				snprintf(code, sizeof(code), "%s", named[c]);
+			else if (c < ' ' || c == 0x7f)
+				snprintf(code, sizeof(code), "\\u%04x", (unsigned)c);
+			else if (c < 0x7f)
+				snprintf(code, sizeof(code), "%c", c);
+			else
+				snprintf(code, sizeof(code), "\xef\xbf\xbd");
+			snprintf(want, sizeof(want), "\"%.*s%s%s\"", place, text, code,
+			         text + place + 1);
+			is_str(oci_quote(text, &arena), want);
+		}
+	}
+}
+
 /* A schema that refers to objects of another one, as a second .def file makes it. */
 struct bag {
 	struct oci_process *process;
@@ -247,6 +274,7 @@ int main(void)
 	RUN(test_empty);
 	RUN(test_state);
 	RUN(test_quote);
+	RUN(test_quote_anywhere);
 	RUN(test_two_schemas);
 	RUN(test_long_text);
 	arena_free(&arena);
