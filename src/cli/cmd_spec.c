@@ -22,6 +22,7 @@ struct spec_args {
 static const struct opt spec_opts[] = {
 	ROW(OPT_STR, "bundle", 'b', bundle, "DIR", "write it there; default: this directory"),
 	ROW(OPT_STR, "config", 'f', file, "FILE", "its name; default: config.json"),
+	ROW(OPT_STR, "file", 0, file, "FILE", NULL), /* as crun has it */
 	ROW(OPT_FLAG, "rootless", 0, rootless, NULL, "for a caller who is not root"),
 	OPT_END,
 };

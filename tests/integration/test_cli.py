@@ -313,6 +313,8 @@ def spec_files():
     refused("spec", "--bundle", path, says="exists")
     assert read(os.path.join(path, "config.json")) == before
     davit_bare("spec", "-b", path, "-f", "other.json", check=True)
+    davit_bare("spec", "-b", path, "--file", "third.json", check=True)
+    assert read(path + "/third.json") == read(path + "/other.json")
     assert read(os.path.join(path, "other.json")) == before
     fails(davit_bare("spec", "-b", path + "/nosuch"), "nosuch")
     shutil.rmtree(path)
