@@ -385,7 +385,7 @@ int fd_close_between(int first, int last, struct err *e)
 	return 0;
 }
 
-int fd_fill_stdio(struct err *e)
+int fd_fill_stdio(bool shared, struct err *e)
 {
 	struct pollfd all[3] = {{.fd = 0}, {.fd = 1}, {.fd = 2}};
 
@@ -399,7 +399,7 @@ int fd_fill_stdio(struct err *e)
 		if (fcntl(fd, F_GETFD) >= 0)
 			continue;
 		/* the lowest free number, thus fd; stays open over exec on purpose */
-		got = open("/dev/null", O_RDWR | O_NOCTTY);
+		got = open("/dev/null", (fd == 1 && !shared ? O_RDONLY : O_RDWR) | O_NOCTTY);
 		if (got < 0)
 			return fail(e, errno, "open \"/dev/null\" as descriptor %d", fd);
 	}

@@ -63,5 +63,6 @@ int fd_close_between(int first, int last, struct err *e);
  * whose number goes to *listen, then preserve more (--preserve-fds). Returns how many they are;
  * too many, or one that is not open, is an error. */
 int fd_passed(unsigned preserve, unsigned *listen, struct err *e);
-/* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later descriptor lands there. */
-int fd_fill_stdio(struct err *e);
+/* Opens /dev/null on each of 0, 1, 2 that is closed, so that no later descriptor lands there.
+ * shared: programs get 1 too. Else what is written to it fails, as if it had stayed closed. */
+int fd_fill_stdio(bool shared, struct err *e);

@@ -283,9 +283,9 @@ static int davit_main(char **argv, char *const *line, const char **who, int *fai
 		version_show(line[0], stdout);
 		return output_finish(e);
 	}
-	/* else the log would be opened where the output of a command goes */
-	TRY(fd_fill_stdio(e));
 	cmd = n ? command_find(argv[0]) : NULL;
+	/* else the log would be opened where the output of a command goes */
+	TRY(fd_fill_stdio(cmd && (cmd->flags & (CMD_WAITS | CMD_ENTERS)), e));
 	if (!cmd)
 		TRY(globals_log(&g, NULL, e));
 	if (!n)

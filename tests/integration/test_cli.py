@@ -212,6 +212,28 @@ def closed_streams():
         os.unlink(path)
 
 
+@test("output that finds no place is an error: a full device, a closed standard output")
+def output_lost():
+    with Bundle() as b, open("/dev/full", "w", encoding="utf-8") as full:
+        b.up()
+        for args in (["--version"], ["--help"], ["list", "--help"], ["state", b.id], ["list"], ["list", "-q"],
+                     ["list", "-f", "json"], ["events", "--stats", b.id], ["features"]):
+            r = fails(run_davit(*args, stdout=full), "write to standard output", "no space left on device")
+            assert r.err.count("\n") == 1, r
+            r = fails(run_davit(*args, preexec=lambda: os.close(1)), "write to standard output", "bad file descriptor")
+            assert r.err.count("\n") == 1, r
+        for args in (["kill", b.id, "0"], ["pause", b.id], ["resume", b.id]):
+            assert run_davit(*args, preexec=lambda: os.close(1), check=True).err == ""
+        # what others write for davit has a place: a payload, a hook
+        run_davit("exec", b.id, "/init", "echo", "x", preexec=lambda: os.close(1), check=True)
+        b.delete("--force")
+        where = b.side("hook", "#!/bin/sh\necho x\n")
+        os.chmod(where, 0o755)
+        b.save({"hooks": {"poststart": [{"path": where}]}}, command_args("pause"))
+        b.create(keep_config=True)
+        assert run_davit("start", b.id, preexec=lambda: os.close(1), check=True).err == ""
+
+
 @test("a long option may have one dash, a value, a false; options may follow the ID")
 def option_forms():
     # The container does not exist: reaching that error shows that the options were understood.

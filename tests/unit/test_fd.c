@@ -224,7 +224,13 @@ static bool check_stdio(void)
 
 	close(0);
 	close(2);
-	if (fd_fill_stdio(&err) < 0)
+	if (fd_fill_stdio(false, &err) < 0 || write(2, "", 1) != 1)
+		return false;
+	close(1);
+	if (fd_fill_stdio(false, &err) < 0 || write(1, "", 1) != -1 || errno != EBADF)
+		return false;
+	close(1);
+	if (fd_fill_stdio(true, &err) < 0 || write(1, "", 1) != 1)
 		return false;
 	return fstat(0, &st) == 0 && st.st_rdev == 0x103 && fstat(2, &st) == 0 &&
 	       st.st_rdev == 0x103 && !is_cloexec(0) && !is_open(3);
