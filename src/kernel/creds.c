@@ -23,7 +23,7 @@
 
 /* Names come as "CAP_CHOWN" in the specification; `exec --cap` of other runtimes takes "chown"
  * too. */
-static bool cap_find(const char *name, int *cap)
+bool cap_find(const char *name, int *cap)
 {
 	char full[40];
 	int64_t value;

@@ -49,6 +49,8 @@ int creds_make(const struct oci_process *process, unsigned flags, struct creds_p
 /* Parses one set of names ("CAP_CHOWN", any case, "CAP_" may be missing) into bits; also for
  * `exec --cap`. */
 uint64_t caps_parse(char *const *names, size_t n, const char *set);
+/* Whether there is a capability of that name; its number. */
+bool cap_find(const char *name, int *cap);
 
 /* Becomes what the plan says and reads the capability sets back.
  * Order: bounding, groups, gid, uid, permitted + effective + inheritable, ambient, no_new_privs.

@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kernel/creds.h"
 #include "read.h"
 #include "run/plan.h"
 
@@ -94,18 +95,24 @@ static void list_add(char ***list, size_t *n, const char *const *more, size_t n_
 }
 
 /* Inheritable and ambient are left alone: CVE-2022-29162. */
-static void caps_change(const struct davit_exec_args *r, struct oci_process *p, struct arena *a)
+static int caps_change(const struct davit_exec_args *r, struct oci_process *p, struct arena *a,
+                       struct err *e)
 {
 	struct oci_capabilities *c;
+	int cap;
 
 	if (!r->n_caps)
-		return;
+		return 0;
+	for (size_t i = 0; i < r->n_caps; i++)
+		if (!cap_find(r->caps[i], &cap))
+			return fail(e, 0, "--cap: unknown capability \"%.64s\"", r->caps[i]);
 	c = p->capabilities ? arena_memdup(a, p->capabilities, sizeof *c)
 	                    : arena_new(a, struct oci_capabilities);
 	list_add(&c->bounding, &c->n_bounding, r->caps, r->n_caps, a);
 	list_add(&c->effective, &c->n_effective, r->caps, r->n_caps, a);
 	list_add(&c->permitted, &c->n_permitted, r->caps, r->n_caps, a);
 	p->capabilities = c;
+	return 0;
 }
 
 /* A variable that is set again replaces the old one. */
@@ -149,7 +156,7 @@ static int process_make(const struct davit_exec_args *r, const struct rec_record
 		p->cwd = (char *)r->cwd;
 	}
 	TRY(user_change(r, p, a, e));
-	caps_change(r, p, a);
+	TRY(caps_change(r, p, a, e));
 	env_change(r, p, a);
 	if (r->no_new_privs != DAVIT_AUTO)
 		p->no_new_privileges = r->no_new_privs == DAVIT_TRUE;

@@ -234,6 +234,15 @@ def output_lost():
         assert run_davit("start", b.id, preexec=lambda: os.close(1), check=True).err == ""
 
 
+@test("exec: a --cap that there is none of is an error, in whatever case it is written")
+def exec_cap_unknown():
+    with Bundle() as b:
+        b.up()
+        fails(run_davit("exec", "--cap", "CAP_NOSUCH", b.id, "/init", "true"), "--cap", '"CAP_NOSUCH"')
+        for known in ("CAP_KILL", "cap_kill", "kill"):
+            run_davit("exec", "--cap", known, b.id, "/init", "true", check=True)
+
+
 @test("a long option may have one dash, a value, a false; options may follow the ID")
 def option_forms():
     # The container does not exist: reaching that error shows that the options were understood.
