@@ -20,20 +20,24 @@ static const struct opt kill_opts[] = {
 };
 #undef ROW
 
+static int kill_signal(const struct call *c)
+{
+	return signal_parse(c->n_pos > 1 ? c->pos[1] : "SIGTERM");
+}
+
 static int kill_one(struct call *c, const char *id, struct err *e)
 {
 	const struct kill_args *a = c->args;
-	int sig = signal_parse(c->n_pos > 1 ? c->pos[1] : "SIGTERM");
 
-	if (sig < 0)
-		return fail(e, 0, "unknown signal \"%s\"", c->pos[1]);
-	return davit_kill(c->ctx, id, sig, a->all ? DAVIT_KILL_ALL : 0, e);
+	return davit_kill(c->ctx, id, kill_signal(c), a->all ? DAVIT_KILL_ALL : 0, e);
 }
 
 static int kill_run(struct call *c, struct err *e)
 {
 	const struct kill_args *a = c->args;
 
+	if (kill_signal(c) < 0) /* also where no ID matches */
+		return fail(e, 0, "unknown signal \"%s\"", c->pos[1]);
 	return each_container(c, c->pos[0], a->regex, kill_one, e);
 }
 

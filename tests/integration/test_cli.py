@@ -425,6 +425,7 @@ def regex():
         for b in (one, two, other):
             b.up()
         pattern = f"^({one.id}|{two.id})$"
+        fails(run_davit("kill", "--regex", "^none at all$", "NOSIGNAL"), '"NOSIGNAL"')
         run_davit("kill", "--regex", pattern, "KILL", check=True)
         one.wait_stopped()
         two.wait_stopped()
