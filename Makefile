@@ -153,7 +153,7 @@ help:
 #: make fuzz SECONDS=60   each fuzz target with libFuzzer
 #: make demo              shows two containers
 #: make bench             times davit beside the bare system calls, crun, runc; QUICK=1 within a minute
-#: make bench-density     many containers at once: N=200
+#: make bench-density     many containers at once: N=200; SMALL=1 with a server that takes next to nothing
 #: make format            clang-format on all C files
 #: make dist              davit-VERSION.tar.gz of what is committed
 #: make install DESTDIR=  see ./configure --help for the directories

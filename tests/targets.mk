@@ -11,7 +11,8 @@ $(B)/tests/%: tests/integration/%.c
 	$(Q)$(CC) -std=gnu11 -O1 -Wall -static -o $@ $<
 $(B)/tests/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static -o $@ $<
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -Wall -static $(tool_flags) -o $@ $<
+$(B)/tests/server: tool_flags = -nostdlib -fno-stack-protector
 
 .PHONY: test-programs deps check $(SUITES:%=check-%) check-engines check-old check-vm check-tidy check-cppcheck fuzz format demo \
 	bench bench-tools bench-density
@@ -71,5 +72,5 @@ bench:
 # For machines without a compiler: BENCH_TOOLS=build/tests tests/bench/density.py
 bench-tools: all $(bench_tools)
 bench-density:
-	+@$(bench)/density.py $(or $(N),200) --tsv $(B)/density.tsv
+	+@$(bench)/density.py $(if $(SMALL),--small) $(or $(N),200) --tsv $(B)/density.tsv
 	@echo "# raw figures: $(B)/density.tsv"

@@ -4,7 +4,8 @@
 
 bench.py [--quick] [--tsv FILE] [--only NAME]... [RUNTIME...]     (needs root)
 
-Environment: DAVIT, CRUN, RUNC name other programs; BENCH_CPU the processor to pin to.
+Environment: DAVIT, CRUN, RUNC name other programs; BENCH_CPU the processor to pin to; TEST_FACTOR multiplies
+the time limits.
 docs/performance.md tells the method and how to read the table.
 """
 import argparse
@@ -30,7 +31,8 @@ echo "umask $(umask)"
 LIMITS = [*range(48, 512, 16), *range(512, 1024, 64), *(1024 * n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32))]
 KEYS = "create start delete".split()
 USER = 1000  # who runs the rootless bundle; it need not exist
-PARTS = "run steps live bundles calls limit parallel".split()
+PARTS = "run steps live bundles systemd calls limit parallel".split()
+SYSTEMD = "--systemd-cgroup"
 
 
 class Table:
@@ -129,21 +131,21 @@ def measure_run(table, kinds, rounds, cpu):
         table.add("run, cold", runtime, turn, rows)
 
 
-def measure_steps(table, kinds, rounds):
+def measure_steps(table, kinds, rounds, where, flags=()):
     """create, start and delete of one container, the delete after its process has ended."""
-    where = bundle("true", "/bin/true", group="/" + TAG)
     name, pidfile = TAG + "-steps", path("steps.pid")
+    note = ", systemd" if flags else ""
     for turn, runtime in turns(kinds, rounds):
         for timed in (False, True):
-            made = pace(runtime.cmd("create", "--bundle", where, "--pid-file", pidfile, name))
+            made = pace(runtime.cmd(*flags, "create", "--bundle", where, "--pid-file", pidfile, name))
             began = pace(runtime.cmd("start", name))
             if not stand.gone(int(stand.read(pidfile))):
                 raise RuntimeError(f"{runtime.name}: the container of /bin/true does not end")
             over = pace(runtime.cmd("delete", name))
             if timed:
                 for key, rows in zip(KEYS, (made, began, over)):
-                    table.add(key, runtime, turn, rows)
-                table.add("create+start+delete", runtime, turn, [tuple(
+                    table.add(key + note, runtime, turn, rows)
+                table.add("create+start+delete" + note, runtime, turn, [tuple(
                     max(part) if i > 1 else sum(part) for i, part in enumerate(zip(made[0], began[0], over[0])))])
 
 
@@ -214,22 +216,36 @@ def measure_bundles(table, kinds, rounds):
     """`run` of bundles that floor cannot run."""
     wheres = {case: bundle("other" + str(i), "/bin/true", group="/" + TAG, change=change)
               for i, (case, change) in enumerate(BUNDLES.items())}
-    if os.path.isdir("/run/systemd/system"):
-        wheres["systemd manager"] = bundle("systemd", "/bin/true", group=f"system.slice:{TAG}:sd")
-    else:
-        print("# no systemd here: its manager is not measured")
     for case, where in wheres.items():
         for turn, runtime in turns(kinds, max(2, rounds // 3)):
-            argv = runtime.run(where)
-            if case == "systemd manager":
-                argv.insert(1, "--systemd-cgroup")
-            table.add(case, runtime, turn, pace(argv, 1, 2))
+            table.add(case, runtime, turn, pace(runtime.run(where), 1, 2))
         for runtime in kinds if shutil.which("strace") else ():
             argv = [a.replace("@", "strace") for a in runtime.run(where)]
-            if case == "systemd manager":
-                argv.insert(1, "--systemd-cgroup")
             table.calls[case, runtime.name] = strace_total(argv)
     measure_rootless(table, kinds, rounds)
+
+
+# ---- the systemd cgroup manager ----
+
+def measure_systemd(table, kinds, rounds):
+    """run, the steps and exec; each container is a scope of its own."""
+    if not os.path.isdir("/run/systemd/system"):
+        print("# no systemd here: its manager is not measured")
+        return
+    where = bundle("systemd", "/bin/true", group=f"system.slice:{TAG}:sd")
+    for turn, runtime in turns(kinds, max(2, rounds // 3)):
+        table.add("run, systemd", runtime, turn, pace(runtime.run(where, flags=[SYSTEMD]), 1, 2))
+    measure_steps(table, kinds, max(2, rounds // 3), where, [SYSTEMD])
+    sleeps = bundle("systemd-live", "/bin/sleep", "1000", group=f"system.slice:{TAG}:live")
+    enter = SYSTEMD, "exec", TAG + "-live", "/bin/true"
+    for turn, runtime in turns(kinds, max(2, rounds // 6)):
+        with live(runtime, sleeps, TAG + "-live", [SYSTEMD]):
+            table.add("exec, systemd", runtime, turn, pace(runtime.cmd(*enter), 1, 3))
+            if turn == 0 and shutil.which("strace"):
+                table.calls["exec, systemd", runtime.name] = strace_total(runtime.cmd(*enter))
+    for runtime in kinds if shutil.which("strace") else ():
+        argv = [a.replace("@", "strace") for a in runtime.run(where, flags=[SYSTEMD])]
+        table.calls["run, systemd", runtime.name] = strace_total(argv)
 
 
 # ---- system calls ----
@@ -247,12 +263,12 @@ def strace_create(runtime, where, name):
     with subprocess.Popen(["strace", "-f", "-o", log, *runtime.cmd(
             "create", "--bundle", where, "--pid-file", pidfile, name)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 10 * stand.FACTOR
         while time.monotonic() < end and '"created"' not in call(*runtime.cmd("state", name), check=False)[1]:
             time.sleep(0.05)
         time.sleep(0.1)
         call(*runtime.cmd("delete", "--force", name), check=False)
-        child.wait(10)
+        child.wait(10 * stand.FACTOR)
     return len([line for line in stand.read(log).splitlines()
                 if "(" in line and not re.match(r"\d+\s+(<\.\.\.|\+\+\+|---)", line)])
 
@@ -379,11 +395,13 @@ def main():
             measure_run(table, kinds, rounds, cpu)
         pin({cpu})
         if wanted("steps"):
-            measure_steps(table, others, rounds // 2)
+            measure_steps(table, others, rounds // 2, bundle("true", "/bin/true", group="/" + TAG))
         if wanted("live"):
             measure_live(table, others, rounds)
         if wanted("bundles"):
             measure_bundles(table, others, rounds)
+        if wanted("systemd"):
+            measure_systemd(table, others, rounds)
         if wanted("calls") and shutil.which("strace"):
             count_calls(table, kinds)
         figures(table, kinds)

@@ -21,6 +21,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 TAG = f"bench{os.getpid()}"
+FACTOR = float(os.environ.get("TEST_FACTOR", 1))  # of all time limits: emulated machines are slow
+FLAGS = {"server": ["-nostdlib", "-fno-stack-protector"]}
 APPLETS = "sh true sleep httpd cat ls readlink hostname".split()
 libc = ctypes.CDLL(None, use_errno=True)
 work = tempfile.mkdtemp(prefix="davit-bench-")
@@ -41,7 +43,7 @@ def call(*argv, timeout=60, check=True, **kw):
         child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                  start_new_session=True, **kw)
         try:
-            status = child.wait(timeout)
+            status = child.wait(timeout * FACTOR)
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
@@ -95,7 +97,7 @@ def reap():
 
 def gone(pid, seconds=5):
     """Waits until a process, a child of ours or not, is dead."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * FACTOR
     while time.monotonic() < end:
         reap()
         try:
@@ -121,7 +123,7 @@ def descendants():
 
 def clean():
     """Ends the processes and removes the groups and files that are left, none but our own."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 10 * FACTOR
     while (left := descendants()) and time.monotonic() < end:
         for pid in left:
             with contextlib.suppress(OSError):
@@ -143,14 +145,14 @@ def clean():
 
 # ---- programs and bundles ----
 
-def compile_tools():
+def compile_tools(*more):
     """Built here, or taken from BENCH_TOOLS, where `make bench-tools` has built them: for test machines."""
     cc, made = os.environ.get("CC", "cc").split(), os.environ.get("BENCH_TOOLS")
-    for name in ("floor", "pace", "crowd", "nothing"):
+    for name in ("floor", "pace", "crowd", "nothing", *more):
         if made:
             shutil.copy(os.path.join(made, name), path(name))
         else:
-            call(*cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", "-o", path(name),
+            call(*cc, "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-static", *FLAGS.get(name, []), "-o", path(name),
                  os.path.join(HERE, name + ".c"))
 
 
@@ -162,7 +164,8 @@ def rootfs_make():
                                               check=False).stdout:
         sys.exit("busybox is missing or not static: install busybox-static")
     shutil.copy(busybox, path("rootfs/bin/busybox"))
-    shutil.copy(path("nothing"), path("rootfs/bin/nothing"))
+    for name in filter(os.path.exists, map(path, ("nothing", "server"))):
+        shutil.copy(name, path("rootfs/bin"))
     for name in APPLETS:
         os.symlink("busybox", path("rootfs/bin", name))
     with open(path("rootfs/www/index.html"), "w", encoding="ascii") as f:
@@ -248,8 +251,8 @@ class Runtime:
     def cmd(self, *args, root=None):
         return [self.program, "--root", root or self.root, *args]
 
-    def run(self, where, *_command, root=None):
-        return self.cmd("run", "--bundle", where, TAG + "-@", root=root)
+    def run(self, where, *_command, root=None, flags=()):
+        return self.cmd(*flags, "run", "--bundle", where, TAG + "-@", root=root)
 
 
 def runtimes(wanted):
@@ -273,11 +276,11 @@ def runtimes(wanted):
 
 
 @contextlib.contextmanager
-def live(runtime, where, name):
+def live(runtime, where, name, flags=()):
     """A container that runs; yields the pid of its init."""
     pidfile = path(name + ".pid")
     try:
-        call(*runtime.cmd("create", "--bundle", where, "--pid-file", pidfile, name))
+        call(*runtime.cmd(*flags, "create", "--bundle", where, "--pid-file", pidfile, name))
         call(*runtime.cmd("start", name))
         yield int(read(pidfile))
     finally:
