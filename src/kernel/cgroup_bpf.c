@@ -249,21 +249,20 @@ static bool note_read(int root, const struct note *note, struct program *prog)
 	return true;
 }
 
-/* A note that cannot be left costs the next container a program of its own. */
+/* A note that cannot be left costs the next container a program of its own, and so does the moment
+ * without one here: a note under another name first would outlive a davit that is killed. */
 static void note_write(int root, const struct note *note, int prog)
 {
 	struct err ignored = {0};
 	struct bpf_prog_info info;
-	char text[NOTE_SIZE], fresh[16];
+	char text[NOTE_SIZE];
 	autofd dir = path_mkdirs(root, NOTES, 0700, &ignored);
 
 	if (dir < 0 || program_info(prog, &info) < 0)
 		return;
 	note_text(note, &info, text);
-	(void)snprintf(fresh, sizeof(fresh), "new.%d", (int)getpid());
-	if (path_symlink(text, dir, fresh, &ignored) == 0 &&
-	    renameat(dir, fresh, root, note->name) < 0)
-		(void)unlinkat(dir, fresh, 0);
+	(void)unlinkat(root, note->name, 0);
+	(void)path_symlink(text, dir, note->name + sizeof(NOTES), &ignored);
 }
 
 static int program_get(int root, const struct bpf_insn *insns, size_t n, struct program *prog)
