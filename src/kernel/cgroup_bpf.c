@@ -282,42 +282,46 @@ static int program_get(int root, const struct bpf_insn *insns, size_t n, struct 
 
 /* ---- The group's side */
 
-static int group_programs(int group, unsigned ids[PROGS_MAX], unsigned *n)
+struct programs {
+	unsigned n, ids[PROGS_MAX];
+};
+
+static int group_programs(int group, struct programs *have)
 {
 	union bpf_attr attr;
 
 	memset(&attr, 0, sizeof(attr));
 	attr.query.target_fd = (unsigned)group;
 	attr.query.attach_type = BPF_CGROUP_DEVICE;
-	attr.query.prog_ids = (unsigned long)ids;
+	attr.query.prog_ids = (unsigned long)have->ids;
 	attr.query.prog_cnt = PROGS_MAX;
 	if (bpf_call(BPF_PROG_QUERY, &attr) < 0)
 		return -1;
-	*n = attr.query.prog_cnt < PROGS_MAX ? attr.query.prog_cnt : PROGS_MAX;
+	have->n = attr.query.prog_cnt < PROGS_MAX ? attr.query.prog_cnt : PROGS_MAX;
 	return 0;
 }
 
 static bool group_has(int group, unsigned id)
 {
-	unsigned ids[PROGS_MAX], n = 0;
+	struct programs have = {0};
 
-	if (!id || group_programs(group, ids, &n) < 0)
+	if (!id || group_programs(group, &have) < 0)
 		return false;
-	while (n > 0 && ids[n - 1] != id)
-		n--;
-	return n > 0;
+	while (have.n > 0 && have.ids[have.n - 1] != id)
+		have.n--;
+	return have.n > 0;
 }
 
 /* The program that davit attached to the group before; its fd stays -1 without one. */
 static int program_find(int group, struct program *prog)
 {
-	unsigned ids[PROGS_MAX], n = 0;
+	struct programs have = {0};
 	struct bpf_prog_info info;
-	int rc = group_programs(group, ids, &n);
+	int rc = group_programs(group, &have);
 
-	for (unsigned i = 0; i < n && !rc; i++) {
-		rc = program_open(ids[i], &prog->fd, &info);
-		prog->id = ids[i];
+	for (unsigned i = 0; i < have.n && !rc; i++) {
+		rc = program_open(have.ids[i], &prog->fd, &info);
+		prog->id = have.ids[i];
 	}
 	return rc < 0 ? -1 : 0;
 }
