@@ -12,6 +12,7 @@ import argparse
 import itertools
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -147,6 +148,19 @@ def measure_steps(table, kinds, rounds, where, flags=()):
                     table.add(key + note, runtime, turn, rows)
                 table.add("create+start+delete" + note, runtime, turn, [tuple(
                     max(part) if i > 1 else sum(part) for i, part in enumerate(zip(made[0], began[0], over[0])))])
+
+
+def measure_shell(table, kinds, rounds, cpu):
+    """The same from a shell, which does not wait for the process to end: delete has to kill it, or what is left."""
+    where, name = bundle("true", "/bin/true", group="/" + TAG), TAG + "-shell"
+    every = range(os.cpu_count())
+    for turn, runtime in turns(kinds, rounds):
+        line = " && ".join(shlex.join(runtime.cmd(*args)) for args in (
+            ("create", "--bundle", where, name), ("start", name), ("delete", "--force", name)))
+        for case, cpus in (("the same from sh", {cpu}), ("... 2 CPUs", every)):
+            pin(cpus)
+            table.add(case, runtime, turn, pace(["/bin/sh", "-c", line], 1))
+    pin({cpu})
 
 
 def measure_live(table, kinds, rounds):
@@ -396,6 +410,7 @@ def main():
         pin({cpu})
         if wanted("steps"):
             measure_steps(table, others, rounds // 2, bundle("true", "/bin/true", group="/" + TAG))
+            measure_shell(table, others, rounds // 2, cpu)
         if wanted("live"):
             measure_live(table, others, rounds)
         if wanted("bundles"):
