@@ -264,7 +264,7 @@ def delete_silent():
             r = run_davit("delete", "--force", b.id, env=stub.env)
         assert r.seconds < 6 * FACTOR, r
         assert r.rc == 0 or "system bus" in r.err, r
-        eventually(lambda: not os.path.exists(f"/proc/{pid}"), "init has ended")
+        eventually(lambda: not alive(pid), "init has ended")
         if r.rc != 0:
             b.delete("--force")
         eventually(lambda: not loaded(b.unit), "the scope is gone")
