@@ -284,9 +284,9 @@ static int unix_address(const char *path, struct sockaddr_un *addr, int *inode)
 	return 0;
 }
 
-int unix_connect(const char *path, struct err *e)
+int unix_connect_within(const char *path, int ms, struct err *e)
 {
-	struct timeval limit = {.tv_sec = 10}; /* connect(2) blocks while the backlog is full */
+	struct timeval limit = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	struct sockaddr_un addr;
 	autofd inode = -1;
 	autofd sock = -1;
@@ -298,11 +298,17 @@ int unix_connect(const char *path, struct err *e)
 	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (sock < 0)
 		return fail(e, errno, "make a socket");
-	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* cannot fail */
+	/* connect(2) blocks while the backlog is full; this cannot fail */
+	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0)
 		return fail(e, errno == EAGAIN ? ETIMEDOUT : errno, "connect to socket \"%s\"",
 		            path);
 	return take_fd(&sock);
+}
+
+int unix_connect(const char *path, struct err *e)
+{
+	return unix_connect_within(path, 10000, e);
 }
 
 static void fd_mark(int fd, bool close_it)

@@ -53,6 +53,8 @@ ssize_t fd_recv(int sock, void *data, size_t size, int *fds, size_t max_fds, siz
 
 /* Connects a stream socket to a pathname UNIX address of any length; returns the descriptor. */
 int unix_connect(const char *path, struct err *e);
+/* The same with a limit in milliseconds (unix_connect: ten seconds); sending has it then, too. */
+int unix_connect_within(const char *path, int ms, struct err *e);
 
 /* Marks every descriptor >= first close-on-exec, or closes it. */
 int fd_cloexec_from(int first, struct err *e);
