@@ -58,8 +58,6 @@ cli_c := $(wildcard src/cli/*.c)
 oci_o := $(patsubst %.c,$(B)/%.o,$(wildcard libocispec/*.c)) $(spec:=_tables.o)
 lib_o := $(lib_c:%.c=$(B)/%.o) $(defs:=_tables.o)
 cli_o := $(cli_c:%.c=$(B)/%.o)
-helper := $(if $(filter yes,$(HAVE_SYSTEMD)),$(patsubst src/helper/%.c,$(B)/helper-%,$(wildcard src/helper/systemd.c)))
-lib_o += $(helper:=.o)
 unit := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 fuzz := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 probe := $(patsubst tests/integration/%.c,$(B)/tests/%,$(wildcard tests/integration/*.c))
@@ -103,18 +101,6 @@ $(B)/davit: $(cli_o) $(B)/libdavit.a $(B)/flags src/layout.ld
 	$(if $(Q),@echo "  LINK $@")
 	$(Q)$(link) $(entry) $(layout) -o $@.debug $(cli_o) $(B)/libdavit.a $(libs)
 	$(Q)$(OBJCOPY) $(if $(SAN),,-S --add-gnu-debuglink=$@.debug) $@.debug $@
-
-# A dynamic program with libsystemd, carried inside davit as bytes: in C,
-#	extern const unsigned char helper_systemd[]; extern const unsigned helper_systemd_size;
-$(B)/helper-%: src/helper/%.c $(B)/flags config.h
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -include config.h -Isrc $(CPPFLAGS) $(SYSTEMD_CFLAGS) -fPIE $(WARN) \
-		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(CFLAGS) -MMD -MP -pie -s -Wl,-z,relro,-z,now,--as-needed \
-		$(LDFLAGS) -o $@ $< $(SYSTEMD_LIBS)
-$(B)/helper-%.o: $(B)/helper-% Makefile
-	$(Q)printf '%s\n' '.section .rodata' '.balign 16' '.hidden helper_$*' '.hidden helper_$*_size' \
-		'.globl helper_$*, helper_$*_size' 'helper_$*: .incbin "$<"' '1: .balign 4' \
-		'helper_$*_size: .long 1b - helper_$*' '.section .note.GNU-stack,"",%progbits' \
-		| $(CC) -c -x assembler -o $@ -
 
 include tests/targets.mk
 

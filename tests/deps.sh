@@ -19,7 +19,6 @@ look() {
 	need 'pkg-config --exists yajl' libyajl-dev
 	need 'pkg-config --exists libseccomp' libseccomp-dev
 	need 'test -e /usr/include/stdlib.h' libc6-dev
-	want 'pkg-config --exists libsystemd' libsystemd-dev
 	[ "$what" != build ] || return 0
 	need 'command -v python3' python3
 	# shellcheck disable=SC2016  # eval expands it

@@ -4,185 +4,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/fd.h"
 #include "base/mem.h"
-#include "base/proc.h"
 #include "base/str.h"
-#include "base/sys.h"
 #include "kernel/cgroup_make.h"
 #include "kernel/cgroup_resources.h"
+#include "kernel/cgroup_systemd_bus.h"
 #include "kernel/cgroup_systemd_property.h"
 #include "ocispec.h"
 
-#define ANSWER_MS 4000 /* for systemd to answer and to do the job */
-#define KILL_MS   4500 /* for the helper to give up by itself */
-
-#define ANSWER_MAX (1u << 20)
-
+static int ask(enum unit_operation operation, const char *doing, const struct cgroup *cg,
+               const struct str *properties, struct str *answer, struct err *e)
+{
 #ifdef HAVE_SYSTEMD
+	struct unit_request r = {operation, doing, cg->unit, cg->rootless, properties};
 
-extern const unsigned char helper_systemd[];
-extern const unsigned helper_systemd_size;
-
-bool cgroup_systemd_built(void)
-{
-	return true;
-}
-
-/* The helper program as a descriptor that can be executed. */
-static int helper_open(struct err *e)
-{
-	autofd fd = memfd_create("davit-systemd", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-
-	if (fd < 0 && errno == EINVAL) /* MFD_EXEC came with Linux 6.3 */
-		fd = memfd_create("davit-systemd", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return fail(e, errno, "make a memory file for the systemd helper");
-	if (fd_write_all(fd, helper_systemd, helper_systemd_size) < 0)
-		return fail(e, errno, "write the systemd helper to memory");
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		return fail(e, errno, "seal the systemd helper");
-	return take_fd(&fd);
-}
-
+	return unit_ask(&r, answer, e);
 #else
-
-bool cgroup_systemd_built(void)
-{
-	return false;
-}
-
-static int helper_open(struct err *e)
-{
-	fail(e, ENOTSUP, "use the systemd cgroup manager");
-	return fail_hint(e, "this davit was built without libsystemd; use the cgroupfs manager");
-}
-
+	fail(e, ENOTSUP, "%s systemd unit \"%s\"", doing, cg->unit);
+	return fail_hint(e, "this davit was built without systemd; use the cgroupfs manager");
 #endif
-
-/* Only what says where the bus is. */
-static void environment(char *env[8], struct strv *words)
-{
-	static const char *const names[] = {"DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS",
-	                                    "XDG_RUNTIME_DIR"};
-	size_t n = 0;
-
-	for (size_t i = 0; i < COUNT(names); i++)
-		if (getenv(names[i]))
-			strv_addf(words, "%s=%s", names[i], getenv(names[i]));
-	for (; n < words->n; n++)
-		env[n] = words->v[n];
-	env[n] = NULL;
-}
-
-static int answer_fail(char *answer, const char *doing, const char *unit, bool rootless,
-                       struct err *e)
-{
-	char *name = strchr(answer, '\n'), *text;
-	const char *bus = rootless ? "user" : "system";
-
-	text = name ? strchr(name + 1, '\n') : NULL;
-	if (!text)
-		return fail(e, 0, "%s systemd unit \"%s\": the helper gave no answer", doing, unit);
-	*name++ = '\0';
-	*text++ = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	if (str_eq(name, "timeout") && str_starts(text, "wait for the job"))
-		fail(e, ETIMEDOUT,
-		     "%s systemd unit \"%s\": no end of the job on the %s bus in %d ms", doing,
-		     unit, bus, ANSWER_MS);
-	else if (str_eq(name, "timeout"))
-		fail(e, ETIMEDOUT, "%s systemd unit \"%s\": no answer on the %s bus in %d ms",
-		     doing, unit, bus, ANSWER_MS);
-	else if (str_eq(name, "job"))
-		fail(e, 0, "%s systemd unit \"%s\": the job ended with \"%s\"", doing, unit, text);
-	else
-		fail(e, 0, "%s systemd unit \"%s\" over the %s bus: %s%s%s", doing, unit, bus, text,
-		     name[0] ? ", " : "", name);
-	if (rootless && str_starts(text, "connect to the bus"))
-		return fail_hint(e, "a systemd user session is needed, with XDG_RUNTIME_DIR set");
-	return -1;
-}
-
-static int helper_run(int program, int out, const struct str *request, const char *doing,
-                      const char *unit, bool rootless, struct err *e)
-{
-	char path[32], tail[256] = "";
-	char *argv[] = {(char *)"davit-systemd", NULL}, *env[8];
-	autostrv words = {0};
-	struct proc_run run = {.path = path,
-	                       .argv = argv,
-	                       .envp = env,
-	                       .input = request->s,
-	                       .input_len = request->len,
-	                       .out_fd = out,
-	                       .err_fd = -1,
-	                       .timeout_ms = KILL_MS,
-	                       .tail = tail,
-	                       .tail_size = sizeof(tail)};
-	int status;
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
-	environment(env, &words);
-	if (proc_run(&run, &status, e) < 0) {
-		if (e->errnum == ETIMEDOUT)
-			return fail(e, ETIMEDOUT,
-			            "%s systemd unit \"%s\": no answer on the %s bus in %d ms",
-			            doing, unit, rootless ? "user" : "system", KILL_MS);
-		return fail_prefix(e, "%s systemd unit \"%s\"", doing, unit);
-	}
-	if (tail[0])
-		log_debug("systemd helper: %s", tail);
-	return 0;
-}
-
-/* Sends one request; properties may be NULL. What the helper answers; NULL for an error. The caller
- * frees. */
-static char *request_ask(const char *operation, const char *doing, const char *unit, bool rootless,
-                         const struct str *properties, struct err *e)
-{
-	autofd program = helper_open(e);
-	autofd out = -1;
-	autostr request = {0};
-	autofree char *answer = NULL;
-	size_t len;
-
-	if (program < 0)
-		return NULL;
-	out = memfd_create("davit-systemd-answer", MFD_CLOEXEC);
-	if (out < 0) {
-		fail(e, errno, "make a memory file for the systemd helper");
-		return NULL;
-	}
-	str_addf(&request, "%s%c%s%c%d%c%s%c", operation, 0, rootless ? "user" : "system", 0,
-	         ANSWER_MS, 0, unit, 0);
-	if (properties && properties->len)
-		str_addn(&request, properties->s, properties->len);
-	if (helper_run(program, out, &request, doing, unit, rootless, e) < 0)
-		return NULL;
-	(void)lseek(out, 0, SEEK_SET);
-	answer = fd_read_all(out, ANSWER_MAX, &len, e);
-	if (answer && str_starts(answer, "ok\n"))
-		return take_ptr(&answer);
-	if (answer)
-		answer_fail(answer, doing, unit, rootless, e);
-	return NULL;
-}
-
-static int request_send(const char *operation, const char *doing, const char *unit, bool rootless,
-                        const struct str *properties, struct err *e)
-{
-	autofree char *answer = request_ask(operation, doing, unit, rootless, properties, e);
-
-	return answer ? 0 : -1;
 }
 
 /* ---- start */
@@ -236,7 +83,7 @@ int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t p
 	autostr properties = {0};
 
 	TRY(start_properties(p, pid, &properties, e));
-	if (request_send("start", "start", cg->unit, cg->rootless, &properties, e) == 0)
+	if (ask(UNIT_START, "start", cg, &properties, NULL, e) == 0)
 		return 0;
 	/* Nothing to stop: a scope that comes late ends with the process that it was made for. */
 	free(take_ptr(&cg->unit));
@@ -399,10 +246,9 @@ static int quota_write(struct cgroup *cg, int64_t quota, uint64_t period, struct
 /* DevicePolicy and DeviceAllow as systemd has them, for devices_restore. */
 static char *devices_ask(struct cgroup *cg, struct err *e)
 {
-	autofree char *answer =
-		request_ask("devices", "ask about", cg->unit, cg->rootless, NULL, e);
+	autostr answer = {0};
 
-	return answer ? xstrdup(answer + strlen("ok\n")) : NULL;
+	return ask(UNIT_DEVICES, "ask about", cg, NULL, &answer, e) < 0 ? NULL : str_steal(&answer);
 }
 
 static void devices_restore(struct str *out, const char *old)
@@ -466,7 +312,7 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
 	}
 	if (rc < 0 || !properties.len)
 		return rc;
-	TRY(request_send("set", "change", cg->unit, cg->rootless, &properties, e));
+	TRY(ask(UNIT_SET, "change", cg, &properties, NULL, e));
 	return quota_write(cg, quota, period, e);
 }
 
@@ -509,8 +355,7 @@ void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old)
 	io_weights_restore(&properties, old);
 	if (old->unit_devices)
 		devices_restore(&properties, old->unit_devices);
-	if (properties.len &&
-	    request_send("set", "change back", cg->unit, cg->rootless, &properties, &e) < 0)
+	if (properties.len && ask(UNIT_SET, "change back", cg, &properties, NULL, &e) < 0)
 		log_warn("%s", e.msg);
 }
 
@@ -527,7 +372,7 @@ int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e)
 	struct err own = {0};
 
 	(void)timeout_ms; /* the bus has its own deadline */
-	if (scope_gone(cg) || request_send("stop", "stop", cg->unit, cg->rootless, NULL, &own) == 0)
+	if (scope_gone(cg) || ask(UNIT_STOP, "stop", cg, NULL, NULL, &own) == 0)
 		return 0;
 	/* Without an answer systemd has often done the work nevertheless. */
 	if (scope_gone(cg))

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* systemd as the manager of cgroups. sd-bus is not linked in: a small separate program, carried
- * inside davit (src/helper/systemd.c), is run from a memfd and talks over a socket pair. */
+/* systemd as the manager of cgroups. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,5 +24,3 @@ int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,
 void cgroup_systemd_restore(struct cgroup *cg, const struct cgroup_undo *old);
 /* Stops the unit and forgets its failure. A unit that is not there is fine. */
 int cgroup_systemd_stop(struct cgroup *cg, int timeout_ms, struct err *e);
-/* Whether this build carries the helper. */
-bool cgroup_systemd_built(void);

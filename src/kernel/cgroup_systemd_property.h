@@ -12,7 +12,7 @@ struct oci_map;
 struct oci_resources_block_io;
 struct oci_resources;
 
-/* Appends "TYPE\0NAME\0VALUE\0" as src/helper/systemd.c reads it. A type that begins with "?": an
+/* Appends "TYPE\0NAME\0VALUE\0" as unit_properties_put() reads it. A type that begins with "?": an
  * old systemd may not know the property, and the kernel's file is enough then. */
 void systemd_property_add(struct str *out, const char *type, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

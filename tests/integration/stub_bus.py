@@ -69,6 +69,14 @@ def read_message(stream):
     return kind, serial, fields_of(fields), head + fields + stream.read(-size % 8 + length)
 
 
+def first_string(data):
+    """What the body of a message begins with."""
+    length, _, size = struct.unpack_from("<III", data, 4)
+    at = 16 + size + -size % 8
+    found, = struct.unpack_from("<I", data, at)
+    return data[at + 4:at + 4 + found].decode() if length else ""
+
+
 class Bus:
     """Where davit finds a bus; a thread serves each connection."""
 
@@ -141,12 +149,13 @@ class RelayBus(Bus):
 
 
 class StubBus(Bus):
-    """How: "answers" each job is done at once; "refuses" with an error; "dies" when it is asked for a unit;
-    "forgets" the job; "silent" does not even let anybody in. calls lists what was asked: (of whom, method)."""
+    """How: "answers" each job is done at once; "early" it is done before the answer; "refuses" with an error; "dies"
+    when it is asked for a unit; "forgets" the job; "silent" does not even let anybody in. calls lists what was
+    asked: (of whom, method); rules what davit wants to hear."""
 
     def __init__(self, path, how):
         super().__init__(path)
-        self.how, self.calls, self.serial = how, [], 0
+        self.how, self.calls, self.rules, self.serial = how, [], [], 0
 
     def accept(self):
         if self.how != "silent":
@@ -174,20 +183,30 @@ class StubBus(Bus):
         found = read_message(stream)
         if not found or found[0] != CALL:
             return bool(found)
-        _, serial, fields, _ = found
+        _, serial, fields, data = found
         self.calls.append((fields[DESTINATION], fields[MEMBER]))
         if fields[DESTINATION] == DRIVER:
+            if fields[MEMBER] == "AddMatch":
+                self.rules.append(first_string(data))
             self.answer(client, serial, DRIVER, "s", text(b"", ":1.5") if fields[MEMBER] == "Hello" else None)
             return True
+        unit = first_string(data)
         if self.how == "refuses":
             self.answer(client, serial, ":1.1", "s", text(b"", "not today"), "org.davit.Refused")
-        if self.how in ("answers", "forgets"):
+        if self.how == "early":
+            self.removed(client, JOB + "1", unit)  # what another has asked for
+            self.removed(client, JOB, unit)
+            self.removed(client, JOB + "2", "other.scope")
+        if self.how in ("answers", "early", "forgets"):
             self.answer(client, serial, ":1.1", "o", text(b"", JOB))
         if self.how == "answers":
-            body = text(text(text(struct.pack("<I", 7), JOB), "x.scope"), "done")
-            self.send(client, SIGNAL, {PATH: "/org/freedesktop/systemd1", INTERFACE: SYSTEMD + ".Manager",
-                                       MEMBER: "JobRemoved", SENDER: ":1.1", SIGNATURE: "uoss"}, body)
+            self.removed(client, JOB, unit)
         return self.how != "dies"
+
+    def removed(self, client, job, unit):
+        body = text(text(text(struct.pack("<I", 7), job), unit), "done")
+        self.send(client, SIGNAL, {PATH: "/org/freedesktop/systemd1", INTERFACE: SYSTEMD + ".Manager",
+                                   MEMBER: "JobRemoved", SENDER: ":1.1", SIGNATURE: "uoss"}, body)
 
     def answer(self, client, serial, sender, sign, body, error=None):
         fields = {REPLY_SERIAL: serial, SENDER: sender, DESTINATION: ":1.5"}

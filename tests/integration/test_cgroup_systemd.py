@@ -15,9 +15,9 @@ def need_systemd():
         raise Skip("needs systemctl")
 
 
-def need_helper():
+def need_manager():
     if not json.loads(run_davit("features", check=True).out)["linux"]["cgroup"].get("systemd"):
-        raise Skip("davit was built without libsystemd")
+        raise Skip("davit was built without systemd")
 
 
 def show(unit, *names):
@@ -226,7 +226,7 @@ def create_fails(b, stub, *words):
 
 @test("a bus that never answers, and one that dies in the middle, are errors; nothing is left")
 def no_answer():
-    need_helper()
+    need_manager()
     for how, words in (("silent", ("no answer on the system bus",)), ("dies", ("system bus", "onnection")),
                        ("refuses", ("system bus", "not today", "org.davit.Refused"))):
         with bus(how) as stub, Bundle() as b:
@@ -235,18 +235,39 @@ def no_answer():
 
 @test("a job that systemd never ends is an error within five seconds; nothing is left")
 def no_job():
-    need_helper()
+    need_manager()
     with bus("forgets") as stub, Bundle() as b:
         create_fails(b, stub, "start systemd unit", "job", "system bus", "ms")
         assert (SYSTEMD_NAME, "StartTransientUnit") in stub.calls, stub.calls
 
 
+def misplaced(b, stub):
+    """The stub does not put init where systemd would: that is seen, but only when all is asked."""
+    fails(b.create(check=False, glob=SYSTEMD, env=stub.env), "cgroup", f"davit-{b.id}.scope")
+
+
+@test("the end of the job may come before the answer that names it")
+def early_end():
+    need_manager()
+    with bus("early") as stub, Bundle() as b:
+        misplaced(b, stub)
+
+
+@test("the end of a job is asked for by what dbus-broker compares, too: no argument behind a number")
+def rule():
+    need_manager()
+    with bus("answers") as stub, Bundle() as b:
+        misplaced(b, stub)
+        assert stub.rules, stub.calls
+        for asked in stub.rules:
+            assert "member='JobRemoved'" in asked and "arg" not in asked, asked
+
+
 @test("one message to systemd starts a container; what comes before it is not waited for apart")
 def one_round():
-    need_helper()
+    need_manager()
     with bus("answers") as stub, Bundle() as b:
-        # The stub does not put init where systemd would: that is seen, but only when all is asked.
-        fails(b.create(check=False, glob=SYSTEMD, env=stub.env), "cgroup", f"davit-{b.id}.scope")
+        misplaced(b, stub)
         assert [m for to, m in stub.calls if to == SYSTEMD_NAME][0] == "StartTransientUnit", stub.calls
         until = stub.calls.index((SYSTEMD_NAME, "StartTransientUnit"))
         assert sorted(m for _, m in stub.calls[:until]) == ["AddMatch", "Hello"], stub.calls
@@ -272,7 +293,7 @@ def delete_silent():
 
 @test("no bus at all is an error that says so")
 def no_bus():
-    need_helper()
+    need_manager()
     if os.path.isdir("/run/systemd/system"):
         raise Skip("systemd is there")
     with Bundle() as b:

@@ -28,6 +28,10 @@ BOUNDS = {
     "kill":      (60,       1408,      None),
     "features":  (None,     1408,      None),
     "run with 64 KiB of environment": (None, 1408, None),
+    "run, systemd":    (460, 1408, None),
+    "create, systemd": (None, 1408, None),
+    "update, systemd": (75, 1408, None),
+    "delete, systemd": (75, 1408, None),
 }
 
 
@@ -186,6 +190,29 @@ def peak_memory():
         for name, argv in kinds.items():
             found[name] = peak(*argv)
     over(found, 1)
+
+
+@test("with the systemd manager as well: the peak memory of four commands, the system calls of three", limit=90)
+def systemd_manager():
+    if not os.path.isdir("/run/systemd/system"):
+        raise Skip("systemd is not PID 1")
+    with bench_bundle() as b:
+        del b.conf["linux"]["cgroupsPath"]
+        b.save()
+        run = command("--systemd-cgroup", "run", "--bundle", b.dir, b.id)
+        kinds = {"run, systemd": run,
+                 "create, systemd": command("--systemd-cgroup", "create", "--bundle", b.dir, b.id),
+                 "update, systemd": command("update", "--pids-limit", "100", b.id),
+                 "delete, systemd": command("delete", "--force", b.id)}
+        b.ids.add(b.id)
+        run_command(run, check=True)  # warms the cache of filters
+        memory = {name: peak(*argv, runs=1) for name, argv in kinds.items()}
+        count = {"run, systemd": strace(*kinds.pop("run, systemd"))}
+        b.create(keep_config=True, glob=("--systemd-cgroup",))  # strace would wait for init
+        del kinds["create, systemd"]
+        count.update({name: strace(*argv) for name, argv in kinds.items()})
+    over(memory, 1)
+    over(count, 0)
 
 
 @test("instructions of commands that only look are bounded", limit=90)

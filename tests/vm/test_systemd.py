@@ -577,6 +577,25 @@ def dead_bus():
                 name in found for _, found, _ in os.walk(top)), f"the group of {name} gone")
 
 
+@test("without a bus, root has systemd's own socket: all of a container's life")
+def no_bus():
+    if ROOTLESS:
+        raise Skip("that socket is root's")
+    env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=/nonexistent/bus")
+    with Bundle() as b:
+        b.save(command_args("pause"), {"linux": {"resources": {"pids": {"limit": 50}}}})
+        try:
+            b.create(glob=SYSTEMD, env=env, keep_config=True)
+            run_davit("start", b.id, check=True, env=env)
+            name = b.unit()
+            assert active(name) == "active" and show(name, "TasksMax") == "50"
+            run_davit("update", "--pids-limit", "60", b.id, check=True, env=env)
+            assert show(name, "TasksMax") == "60"
+        finally:
+            run_davit("delete", "--force", b.id, check=True, env=env)
+        eventually(lambda: active(name) != "active", f"{name} gone")
+
+
 @test("an update that systemd does not answer fails in time; the old values are there", needs_root=False)
 def dead_update():
     v2()
