@@ -22,11 +22,13 @@
 static int ask(enum unit_operation operation, const char *doing, const struct cgroup *cg,
                const struct str *properties, struct str *answer, struct err *e)
 {
-#ifdef HAVE_SYSTEMD
-	struct unit_request r = {operation, doing, cg->unit, cg->rootless, properties};
+	const struct unit_request r = {operation, doing, cg->unit, cg->rootless, properties};
 
+#ifdef HAVE_SYSTEMD
 	return unit_ask(&r, answer, e);
 #else
+	(void)r;
+	(void)answer;
 	fail(e, ENOTSUP, "%s systemd unit \"%s\"", doing, cg->unit);
 	return fail_hint(e, "this davit was built without systemd; use the cgroupfs manager");
 #endif
