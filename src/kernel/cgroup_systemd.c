@@ -155,7 +155,7 @@ static int scope_complete(struct cgroup_dir *d, struct err *e)
 {
 	if (d->v2 || access(d->path, F_OK) == 0)
 		return 0;
-	if (cgroup_dir_make(d) < 0)
+	if (cgroup_dir_make(d) < 0 && errno != EEXIST) /* somebody may have been quicker */
 		return fail(e, errno, "make cgroup \"%s\"", d->path);
 	return cgroup_v1_fill(d, e);
 }
