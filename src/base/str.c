@@ -6,6 +6,11 @@
 
 #include "base/mem.h"
 
+/* A large string gets a mapping of its own at once (malloc(3), M_MMAP_THRESHOLD): what nobody has
+ * written there costs no memory, and growing leaves no copies behind on the heap. */
+#define STR_LARGE  0x8000
+#define STR_MAPPED 0x40000
+
 /* Makes room for n more characters and the NUL. */
 static void str_reserve(struct str *b, size_t n)
 {
@@ -17,6 +22,8 @@ static void str_reserve(struct str *b, size_t n)
 		return;
 	while (cap <= want)
 		cap *= 2;
+	if (cap >= STR_LARGE && cap < STR_MAPPED)
+		cap = STR_MAPPED;
 	b->s = xrealloc(b->s, cap, 1);
 	b->cap = cap;
 }
