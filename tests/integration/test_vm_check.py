@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""tests/vm/check when a guest's kernel fails: with stubs for the machines, so none is booted."""
+"""tests/vm/check and run when a guest's kernel fails: with stubs for the machines, so none is booted."""
 from davit import *
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,7 +32,13 @@ def messages():
     assert verdict("[  5.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009\r\n") == ""
 
 
-def check(*boots, machines=("v1",), **env):
+def script(path, text):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(f"#!/bin/bash\n{text}\n")
+    os.chmod(path, 0o755)
+
+
+def check(*boots, machines=("v1",), accel="tcg", **env):
     """What check does when the machines that it boots one after the other print this and end so."""
     top = os.path.join(work, unique("tree"))
     for name in ("tests/vm", "tests/bench", "tests/integration", "tests/oci-validation", "libocispec",
@@ -45,11 +51,9 @@ def check(*boots, machines=("v1",), **env):
     for i, (text, status) in enumerate(boots):
         with open(f"{top}/boots/{i}", "w", encoding="ascii") as f:
             f.write(f"cat <<'END'\n{text}END\nexit {status}\n")
-    for name, script in {"setup": "echo image", "accel": "echo tcg",
-                         "run": f"n=$(ls {top}/boots | head -n 1)\nmv {top}/boots/$n {top}/$n\n. {top}/$n"}.items():
-        with open(f"{top}/tests/vm/{name}", "w", encoding="ascii") as f:
-            f.write(f"#!/bin/bash\n{script}\n")
-        os.chmod(f"{top}/tests/vm/{name}", 0o755)
+    for name, text in {"setup": "echo image", "accel": f"echo {accel}",
+                       "run": f"n=$(ls {top}/boots | head -n 1)\nmv {top}/boots/$n {top}/$n\n. {top}/$n"}.items():
+        script(f"{top}/tests/vm/{name}", text)
     r = run_command([f"{top}/tests/vm/check", *machines], env=dict(os.environ, TALLY=f"{top}/tally", **env))
     tally = "%s passed, %s failed, %s skipped" % tuple(read(f"{top}/tally").split())
     assert r.out.splitlines()[-1] == tally, r
@@ -104,6 +108,43 @@ def once():
     assert r.rc == 0 and "did not get through" in r.out, r
     r = check(("FAIL b\nvm/run: stopped after 1500 s\n", 124), VM_OPTIONAL="1")
     assert r.rc == 1, r
+
+
+@test("where KVM runs accel's few instructions and no kernel, check emulates all machines")
+def trial():
+    r = check(("", 0), GOOD, accel="kvm")
+    assert r.rc == 0 and "accelerator kvm" in r.out and r.out.splitlines()[-1] == "2 passed, 0 failed, 1 skipped", r
+    r = check(("vm/run: KVM cannot\n", 125), GOOD, GOOD, machines=("v1", "hybrid"), accel="kvm")
+    assert r.rc == 0 and "KVM cannot" in r.out and "accelerator tcg" in r.out, r
+    assert r.out.splitlines()[-1] == "4 passed, 0 failed, 2 skipped", r
+
+
+@test("a machine that KVM cannot execute is emulated, where no accelerator was asked for", limit=60)
+def kvm_fails():
+    top = os.path.join(work, unique("run"))
+    shutil.copytree(f"{TOP}/tests/vm/guest", f"{top}/vm/guest")
+    os.mkdir(f"{top}/bin")
+    for name in ("run", "verdict"):
+        shutil.copy(f"{TOP}/tests/vm/{name}", f"{top}/vm/{name}")
+    script(f"{top}/vm/setup", "echo image")
+    script(f"{top}/vm/accel", "echo kvm")
+    script(f"{top}/bin/qemu-system-x86_64", """
+case "$*" in
+*"-accel kvm"*) echo "KVM internal error. Suberror: 1" >&2; exec sleep 60 ;;
+esac
+for word; do
+	case $word in
+	*id=status,path=*) echo 7 >"${word##*path=}" ;;
+	esac
+done
+echo "of QEMU" >&2""")
+    env = dict(os.environ, PATH=f"{top}/bin:{os.environ['PATH']}", TMPDIR=top)
+    env.pop("VM_ACCEL", None)
+    r = run_command([f"{top}/vm/run", "--mem", "64", "echo", "a b"], env=env)
+    assert r.rc == 7 and "it is emulated" in r.err and "of QEMU" in r.err, r
+    r = run_command([f"{top}/vm/run", "true"], env=dict(env, VM_ACCEL="kvm"))
+    assert r.rc == 125 and "KVM cannot execute" in r.err and "it is emulated" not in r.err, r
+    assert sorted(os.listdir(top)) == ["bin", "vm"], os.listdir(top)
 
 
 main()
