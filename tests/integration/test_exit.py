@@ -42,6 +42,17 @@ def removed(path):
     return True
 
 
+def one_killed(run):
+    """The record that run returns, of a container in which the kernel killed one process, not init. It may kill init
+    as well before the first one's memory is free."""
+    for _ in range(5):
+        x = run()
+        if x["oomKills"] == 1:
+            return x
+        print(f"# killed for want of memory: {x['oomKills']} processes, once more")
+    raise AssertionError(x)
+
+
 @test("run --exit-record tells exit code, memory, processor time and processes")
 def run_code():
     with Bundle(command_args("hog", "8", "+", "spin", "0.2", "+", "exit", "7")) as b:
@@ -76,13 +87,18 @@ def run_oom():
 @test("an OOM kill of another process is counted, but did not end the container")
 def run_oom_child():
     memory_peak_known()
-    with Bundle(limited(16 * MB)) as b:
-        b.up()
-        b.exec("hog", "64")
-        b.kill("TERM")
-        b.wait_stopped()
-        x = kept(b)
-        assert x["oomKills"] >= 1 and "oomKilled" not in x, x
+
+    def run():
+        with Bundle(limited(16 * MB)) as b:
+            b.up()
+            b.exec("hog", "64")
+            if b.state()["status"] == "running":
+                b.kill("TERM")
+            b.wait_stopped()
+            return kept(b)
+
+    x = one_killed(run)
+    assert "oomKilled" not in x, x
 
 
 @test("a bad --exit-record is an error before anything is done")
@@ -173,10 +189,8 @@ def groups_gone():
         os.close(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK))
     except OSError as e:
         raise Skip(f"the kernel's log cannot be read: {e.strerror}")
-    for words, over, want in (
-            (["hog", "64"], limited(16 * MB), {"signal": 9, "oomKilled": True}),
-            (["wait", "/go"], limited(16 * MB), {"signal": None, "oomKilled": None}),
-            (["exit", "3"], {}, None)):
+
+    def run(over, *words):
         with Bundle(over) as b:
             b.save(command_args(*words))
             b.create()
@@ -190,13 +204,16 @@ def groups_gone():
                 eventually(lambda: removed(path), f"{path} removed")
             state = b.state()
             assert state["status"] == "stopped", state
-            if want is None:
-                assert "oomKills" not in state.get("exit", {}), state
-                continue
-            x = state["exit"]
-            assert x["oomKills"] >= 1, x
-            assert {k: x.get(k) for k in want} == want, x
-            assert b.state()["exit"] == x, "the record must not change"
+            assert b.state().get("exit") == state.get("exit"), "the record must not change"
+            return state.get("exit", {})
+
+    time.sleep(5)  # the kernel logs ten in five seconds, and the file may be run once more
+    x = run(limited(16 * MB), "hog", "64")
+    assert x["oomKills"] >= 1 and x["signal"] == 9 and x["oomKilled"] is True, x
+    x = one_killed(lambda: run(limited(16 * MB), "wait", "/go"))
+    assert "signal" not in x and "oomKilled" not in x, x
+    x = run({}, "exit", "3")
+    assert "oomKills" not in x, x
 
 
 @test("events sees the end, and the exit status of a process that others have reaped")
