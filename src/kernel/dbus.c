@@ -15,7 +15,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 
-#define IN_MAX (16u << 20) /* systemd's longest answers have some KiB */
+#define IN_MAX       (16u << 20) /* systemd's longest answers have some KiB */
+#define GREETING_MAX 4096
 
 /* ---- addresses */
 
@@ -82,8 +83,10 @@ static int connect_abstract(const char *name, int ms)
 		return -1;
 	(void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* cannot fail */
 	if (connect(sock, (struct sockaddr *)&addr,
-	            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0)
+	            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0) {
+		errno = errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
+	}
 	return take_fd(&sock);
 }
 
@@ -179,7 +182,9 @@ static int receive(struct dbus *d)
 
 	for (;;) {
 		struct pollfd p = {.fd = d->fd, .events = POLLIN};
-		int ready = poll(&p, 1, ms_left(d));
+		int left = ms_left(d);
+		/* Not even what is there already: there may be more and more. */
+		int ready = left ? poll(&p, 1, left) : 0;
 		ssize_t n;
 
 		if (ready == 0) {
@@ -219,7 +224,7 @@ static int welcome_read(struct dbus *d)
 		const char *line = left ? d->in.s + d->done : NULL;
 		const char *end = line ? memchr(line, '\n', left) : NULL;
 
-		if (!end && left > 4096) {
+		if (end ? d->done > GREETING_MAX : left > GREETING_MAX) {
 			errno = EPROTO;
 			return -1;
 		}
@@ -244,6 +249,25 @@ int dbus_greet(struct dbus *d)
 	return welcome_read(d);
 }
 
+/* Whether the message that begins in d->in answers one of ours. Whoever is on the bus may send us
+ * any other, but a bus lets nobody answer who was not asked. */
+static bool is_answer(const struct dbus *d)
+{
+	return d->in.s[1] == DBUS_RETURN || d->in.s[1] == DBUS_ERROR;
+}
+
+static int message_skip(struct dbus *d, size_t len)
+{
+	while (len > d->in.len) {
+		len -= d->in.len;
+		d->in.len = 0;
+		TRY(receive(d));
+	}
+	d->done = len;
+	in_forget(d);
+	return 0;
+}
+
 int dbus_next(struct dbus *d, struct dbus_message *m)
 {
 	TRY(welcome_read(d));
@@ -251,14 +275,20 @@ int dbus_next(struct dbus *d, struct dbus_message *m)
 	for (;;) {
 		int64_t len = dbus_message_length(d->in.s, d->in.len);
 
-		if (len < 0 || len > IN_MAX) {
-			errno = len < 0 ? errno : EMSGSIZE;
+		if (len < 0)
+			return -1;
+		if (len == 0 || (len <= IN_MAX && (size_t)len > d->in.len)) {
+			TRY(receive(d));
+			continue;
+		}
+		if (len <= IN_MAX && dbus_message_read(d->in.s, (size_t)len, m) == 0) {
+			d->done = (size_t)len;
+			return 0;
+		}
+		if (is_answer(d)) {
+			errno = len > IN_MAX ? EMSGSIZE : EPROTO;
 			return -1;
 		}
-		if (len > 0 && (size_t)len <= d->in.len) {
-			d->done = (size_t)len;
-			return dbus_message_read(d->in.s, (size_t)len, m);
-		}
-		TRY(receive(d));
+		TRY(message_skip(d, (size_t)len));
 	}
 }

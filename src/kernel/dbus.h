@@ -83,17 +83,23 @@ struct dbus_reader {
 struct dbus_message {
 	enum dbus_type type;
 	uint32_t reply_serial;
-	const char *path, *interface, *member, *error, *signature; /* "" if not there */
+	/* "" if not there */
+	const char *path, *interface, *member, *error, *destination, *signature;
 	struct dbus_reader body;
 };
 
 /* The next message: 0, or -1 with errno: ETIMEDOUT, ECONNRESET, EPROTO for what is no D-Bus, EACCES
- * for a refusal. The message holds until the next call. */
+ * for a refusal. The message holds until the next call. One that is no answer is left out when it
+ * is too large, of the other byte order, or has fields that cannot be read.
+ *
+ * Whoever is on the bus may send us signals: those have a destination. Those without come by a rule
+ * (AddMatch), and the bus has compared them with its sender. */
 int dbus_next(struct dbus *d, struct dbus_message *m);
 
-/* The length of the message that begins at data; 0: it takes more to tell; -1 with errno. */
+/* The length of the message, of either byte order, that begins at data; 0: it takes more to tell;
+ * -1 with errno. */
 int64_t dbus_message_length(const char *data, size_t len);
-/* Reads the head of a whole message. 0, or -1 with errno. */
+/* Reads the head of a whole message of the machine's byte order. 0, or -1 with errno. */
 int dbus_message_read(const char *data, size_t len, struct dbus_message *m);
 
 uint32_t dbus_take_u32(struct dbus_reader *r);

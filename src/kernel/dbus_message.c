@@ -242,7 +242,10 @@ int64_t dbus_message_length(const char *data, size_t len)
 		return 0;
 	memcpy(&body, data + 4, sizeof(body));
 	memcpy(&fields, data + 12, sizeof(fields));
-	if (data[0] != ORDER || data[3] != VERSION || body > LENGTH_MAX || fields > LENGTH_MAX) {
+	body = data[0] == 'l' ? le32toh(body) : be32toh(body);
+	fields = data[0] == 'l' ? le32toh(fields) : be32toh(fields);
+	if ((data[0] != 'l' && data[0] != 'B') || data[3] != VERSION || body > LENGTH_MAX ||
+	    fields > LENGTH_MAX) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -270,7 +273,7 @@ int dbus_message_read(const char *data, size_t len, struct dbus_message *m)
 			m->reply_serial = number;
 	}
 	dbus_take_align(&r, 8);
-	if (r.bad) {
+	if (r.bad || data[0] != ORDER) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -278,6 +281,7 @@ int dbus_message_read(const char *data, size_t len, struct dbus_message *m)
 	m->interface = fields[FIELD_INTERFACE];
 	m->member = fields[FIELD_MEMBER];
 	m->error = fields[FIELD_ERROR];
+	m->destination = fields[FIELD_DESTINATION];
 	m->signature = fields[FIELD_SIGNATURE];
 	m->body = (struct dbus_reader){.data = data + r.at, .len = len - r.at};
 	return 0;

@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (dbus_message_read(p, (size_t)len, &m) < 0)
 			continue;
 		if (m.body.data < p || m.body.len > (size_t)len || strlen(m.path) > size ||
-		    strlen(m.error) > size || strlen(m.signature) > 255)
+		    strlen(m.error) > size || strlen(m.destination) > size ||
+		    strlen(m.signature) > 255)
 			abort();
 		body_read(m.body);
 	}

@@ -2,10 +2,12 @@
 /* Messages as bytes, a connection with a server that a test plays, the words for systemd. */
 #include "kernel/dbus.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -109,7 +111,7 @@ static void test_message(void)
 		is_int(dbus_message_read(d.out.s, n, &m), -1);
 		is_int(errno, EPROTO);
 	}
-	d.out.s[0] ^= 'l' ^ 'B';
+	d.out.s[0] = '?';
 	is_int(dbus_message_length(d.out.s, 16), -1);
 	is_int(errno, EPROTO);
 	d.out.len = 0;
@@ -283,6 +285,80 @@ static void test_refusals(void)
 	}
 }
 
+/* What anybody on the bus may send: it is left out, and what comes behind it is heard. */
+static void test_others(void)
+{
+	/* The other byte order; a field that holds an array; 17 MiB. */
+	static char foreign[] = "?\4\0\1\0\0\0\0\0\0\0\0\0\0\0\0\1\1o\0\0\0\0\1/\0\0\0\0\0\0\0";
+	static const uint32_t array[] = {0, 0, 1, 13, 0x617302c8, 0x01000000, 0, 0};
+	static const uint32_t large[] = {0, 17u << 20, 1, 0};
+	const bool little = __BYTE_ORDER == __LITTLE_ENDIAN;
+	struct dbus_call call = {.path = "/c", .member = "F", .destination = "a.b"};
+	struct dbus other = DBUS_INIT;
+	struct dbus_message m;
+	struct pair p;
+	char head[32];
+	autofree char *data = xcalloc(17u << 20, 1);
+
+	pair_open(&p, 5000);
+	say(&p, "DATA\r\nOK 0123\r\n", 15);
+	foreign[0] = little ? 'B' : 'l';
+	foreign[little ? 15 : 12] = 10;
+	say(&p, foreign, 32);
+	memcpy(head, array, sizeof(array));
+	memcpy(head, (char[]){little ? 'l' : 'B', 4, 0, 1}, 4);
+	memcpy(head + 16, "\xc8\2as\0\0\0\0\0\0\0\0\0\0\0", 16);
+	say(&p, head, 32);
+	memcpy(head, large, sizeof(large));
+	memcpy(head, (char[]){little ? 'l' : 'B', 4, 0, 1}, 4);
+	say(&p, head, 16);
+	(void)dbus_call(&other, &call);
+	if (fork() == 0) {
+		close(p.d.fd);
+		for (size_t at = 0; at < 17u << 20;) {
+			ssize_t n = send(p.other, data + at, (17u << 20) - at, MSG_NOSIGNAL);
+
+			if (n <= 0)
+				_exit(1);
+			at += (size_t)n;
+		}
+		_exit(send(p.other, other.out.s, other.out.len, MSG_NOSIGNAL) < 0);
+	}
+	is_int(dbus_next(&p.d, &m), 0);
+	is_str(m.member, "F");
+	is_str(m.destination, "a.b");
+	ok(p.d.in.cap < 1u << 20);
+	pair_close(&p);
+	ok(wait(NULL) > 0);
+	dbus_close(&other);
+}
+
+/* A deadline holds even when there is always more to read, and for a greeting without end. */
+static void test_flood(void)
+{
+	autofree char *data = xcalloc(20000, 1);
+	autostr asks = {0};
+	struct dbus_message m;
+	struct pair p;
+
+	pair_open(&p, 5000);
+	say(&p, "DATA\r\nOK 0123\r\n", 15);
+	is_int(dbus_greet(&p.d), 0);
+	say(&p, data, 20000);
+	p.d.deadline = clock_ms() - 1;
+	is_int(dbus_next(&p.d, &m), -1);
+	is_int(errno, ETIMEDOUT);
+	ok(p.d.in.len < 4096);
+	pair_close(&p);
+	pair_open(&p, 1000);
+	while (asks.len < 12000)
+		str_add(&asks, "DATA\r\n");
+	say(&p, asks.s, asks.len);
+	is_int(dbus_next(&p.d, &m), -1);
+	is_int(errno, EPROTO);
+	pair_close(&p);
+}
+
 /* ---- systemd's words */
 
 static void words_add(struct str *s, const char *type, const char *name, const char *value)
@@ -397,6 +473,8 @@ int main(void)
 	RUN(test_greeting);
 	RUN(test_greeting_alone);
 	RUN(test_refusals);
+	RUN(test_others);
+	RUN(test_flood);
 	RUN(test_properties);
 	RUN(test_bad_properties);
 	RUN(test_path);
