@@ -87,8 +87,9 @@ int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t p
 	TRY(start_properties(p, pid, &properties, e));
 	if (ask(UNIT_START, "start", cg, &properties, NULL, e) == 0)
 		return 0;
-	/* Nothing to stop: a scope that comes late ends with the process that it was made for. */
-	free(take_ptr(&cg->unit));
+	/* A scope that comes late ends with the process that it was made for. What is there in its
+	 * place is somebody else's: nothing of it is to be stopped, killed or removed. */
+	cgroup_close(cg);
 	return -1;
 }
 

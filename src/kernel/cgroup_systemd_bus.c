@@ -325,8 +325,9 @@ static int talk_wait(struct talk *t, uint32_t serial, struct dbus_message *m, st
 		           (m->reply_serial == t->greeting || m->reply_serial == t->match)) {
 			on_answer(t, m); /* the bus does not let us in */
 			return 0;
-		} else if (m->type == DBUS_SIGNAL && str_eq(m->member, "JobRemoved") &&
-		           str_eq(m->path, MANAGER_PATH) && str_eq(m->interface, MANAGER_IFACE)) {
+		} else if (m->type == DBUS_SIGNAL && !m->destination[0] &&
+		           str_eq(m->member, "JobRemoved") && str_eq(m->path, MANAGER_PATH) &&
+		           str_eq(m->interface, MANAGER_IFACE)) {
 			on_job(t, m);
 		}
 	}
@@ -340,13 +341,13 @@ static bool error_is(const struct talk *t, const char *name)
 
 /* ---- the requests */
 
-/* A unit of this name that has failed is forgotten; nobody waits for the answer. */
-static void reset_failed(struct talk *t)
+/* A unit of this name that has failed is forgotten. The serial number of the call. */
+static uint32_t reset_failed(struct talk *t, bool no_reply)
 {
 	autostr body = {0};
 
 	dbus_put_string(&body, t->r->unit);
-	(void)manager_call(t, "ResetFailedUnit", "s", &body, true);
+	return manager_call(t, "ResetFailedUnit", "s", &body, no_reply);
 }
 
 static int change(struct talk *t, struct err *e)
@@ -372,22 +373,27 @@ static int change(struct talk *t, struct err *e)
 	return talk_wait(t, serial, &m, e);
 }
 
+/* Each of the two cures is tried once, in whatever order they are needed. */
 static int start_or_set(struct talk *t, struct err *e)
 {
+	bool reset = t->r->operation != UNIT_START;
+
 	t->optional = true;
-	TRY(change(t, e));
-	/* It refused a property; it has changed nothing then. */
-	if (t->has_optional && (error_is(t, "org.freedesktop.DBus.Error.InvalidArgs") ||
-	                        error_is(t, "org.freedesktop.DBus.Error.PropertyReadOnly"))) {
-		t->optional = false;
+	for (;;) {
 		TRY(change(t, e));
+		if (t->optional && t->has_optional &&
+		    (error_is(t, "org.freedesktop.DBus.Error.InvalidArgs") ||
+		     error_is(t, "org.freedesktop.DBus.Error.PropertyReadOnly"))) {
+			/* It refused a property; it has changed nothing then. */
+			t->optional = false;
+		} else if (!reset && error_is(t, MANAGER_NAME ".UnitExists")) {
+			/* A unit of the same name that failed is still known to systemd. */
+			(void)reset_failed(t, true);
+			reset = true;
+		} else {
+			return 0;
+		}
 	}
-	/* A unit of the same name that failed is still known to systemd. */
-	if (t->r->operation == UNIT_START && error_is(t, MANAGER_NAME ".UnitExists")) {
-		reset_failed(t);
-		TRY(change(t, e));
-	}
-	return 0;
 }
 
 static int stop(struct talk *t, struct err *e)
@@ -402,8 +408,13 @@ static int stop(struct talk *t, struct err *e)
 		talk_forget(t);
 		return 0;
 	}
-	reset_failed(t);
-	return dbus_send(&t->bus) < 0 ? lost(t, false, e) : 0;
+	if (t->error || !job_ended(t) || !str_eq(t->result, "done"))
+		return 0;
+	/* systemd asks the bus who wants this, so we stay until it has answered, whatever. */
+	talk_forget(t);
+	TRY(talk_wait(t, reset_failed(t, false), &m, e));
+	talk_forget(t);
+	return 0;
 }
 
 static uint32_t property_get(struct talk *t, const char *path, const char *name)

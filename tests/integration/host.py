@@ -196,6 +196,17 @@ def group_of(pid, controller):
         raise Skip(f"this host has no {controller} cgroup controller") from None
 
 
+def group_removed(path):
+    """Whether the group has gone, maybe by this."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def cgroups_tagged():
     found = set()
     for point in set(cgroup_hierarchies().values()):

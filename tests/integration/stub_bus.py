@@ -85,18 +85,25 @@ class Bus:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(path)
         self.socket.listen(8)
+        self.thread = None
         self.env = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + path,
                         DBUS_SESSION_BUS_ADDRESS="unix:path=" + path)
 
     def __enter__(self):
         try:
-            threading.Thread(target=self.accept, daemon=True).start()
+            self.thread = threading.Thread(target=self.accept, daemon=True)
+            self.thread.start()
         except RuntimeError as e:  # where clone3 is forbidden, with EPERM
+            self.thread = None  # it has not started
             self.__exit__()
             raise Skip(f"the stub cannot run here: {e}") from None
         return self
 
     def __exit__(self, *exc):
+        # Who accepts must have ended: the descriptor's number will be that of the next bus.
+        self.socket.shutdown(socket.SHUT_RDWR)
+        if self.thread:
+            self.thread.join()
         self.socket.close()
         os.unlink(self.path)
 
@@ -149,13 +156,14 @@ class RelayBus(Bus):
 
 
 class StubBus(Bus):
-    """How: "answers" each job is done at once; "early" it is done before the answer; "refuses" with an error; "dies"
-    when it is asked for a unit; "forgets" the job; "silent" does not even let anybody in. calls lists what was
-    asked: (of whom, method); rules what davit wants to hear."""
+    """How: "answers" each job is done at once; "early" it is done before the answer; "forged" others on the bus say
+    that it failed; "old" knows the unit already, as failed, and not all properties; "exists" has the unit, and calls
+    `then` first; "refuses" with an error; "dies" when it is asked for a unit; "forgets" the job; "silent" does not
+    even let anybody in. calls lists what was asked: (of whom, method); rules what davit wants to hear."""
 
-    def __init__(self, path, how):
+    def __init__(self, path, how, then=None):
         super().__init__(path)
-        self.how, self.calls, self.rules, self.serial = how, [], [], 0
+        self.how, self.then, self.calls, self.rules, self.serial = how, then, [], [], 0
 
     def accept(self):
         if self.how != "silent":
@@ -197,16 +205,40 @@ class StubBus(Bus):
             self.removed(client, JOB + "1", unit)  # what another has asked for
             self.removed(client, JOB, unit)
             self.removed(client, JOB + "2", "other.scope")
-        if self.how in ("answers", "early", "forgets"):
+        if self.how == "forged":
+            self.removed(client, JOB, unit, "failed", {SENDER: ":1.66", DESTINATION: ":1.5"})
+        refusal = self.refusal(fields[MEMBER], data)
+        if refusal:
+            self.answer(client, serial, ":1.1", "s", text(b"", "no"), refusal)
+        elif self.how in ("answers", "early", "forgets", "forged", "old"):
             self.answer(client, serial, ":1.1", "o", text(b"", JOB))
-        if self.how == "answers":
+        if self.how == "forged":
+            self.removed(client, JOB, unit, "failed", {SENDER: ":1.66", DESTINATION: ":1.5"})
+        if self.how in ("answers", "forged", "old") and not refusal:
             self.removed(client, JOB, unit)
         return self.how != "dies"
 
-    def removed(self, client, job, unit):
-        body = text(text(text(struct.pack("<I", 7), job), unit), "done")
+    def refusal(self, method, data):
+        """The error that "old" and "exists" answer."""
+        exists = SYSTEMD + ".UnitExists"
+        if method != "StartTransientUnit":
+            return None
+        if self.how == "exists":
+            if self.then:
+                self.then()
+            self.then = None
+            return exists
+        if self.how == "old":
+            if (SYSTEMD, "ResetFailedUnit") not in self.calls:
+                return exists
+            if b"CPUQuotaPeriodUSec" in data:
+                return "org.freedesktop.DBus.Error.PropertyReadOnly"
+        return None
+
+    def removed(self, client, job, unit, result="done", more=None):
+        body = text(text(text(struct.pack("<I", 7), job), unit), result)
         self.send(client, SIGNAL, {PATH: "/org/freedesktop/systemd1", INTERFACE: SYSTEMD + ".Manager",
-                                   MEMBER: "JobRemoved", SENDER: ":1.1", SIGNATURE: "uoss"}, body)
+                                   MEMBER: "JobRemoved", SENDER: ":1.1", SIGNATURE: "uoss", **(more or {})}, body)
 
     def answer(self, client, serial, sender, sign, body, error=None):
         fields = {REPLY_SERIAL: serial, SENDER: sender, DESTINATION: ":1.5"}

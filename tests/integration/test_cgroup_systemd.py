@@ -206,8 +206,8 @@ def failed_before():
         b.delete("--force")
 
 
-def bus(how):
-    return StubBus(os.path.join(work, unique("bus")), how)
+def bus(how, then=None):
+    return StubBus(os.path.join(work, unique("bus")), how, then)
 
 
 def groups_left(name):
@@ -243,7 +243,7 @@ def no_job():
 
 def misplaced(b, stub):
     """The stub does not put init where systemd would: that is seen, but only when all is asked."""
-    fails(b.create(check=False, glob=SYSTEMD, env=stub.env), "cgroup", f"davit-{b.id}.scope")
+    fails(b.create(check=False, glob=SYSTEMD, env=stub.env), "systemd put process", f"davit-{b.id}.scope")
 
 
 @test("the end of the job may come before the answer that names it")
@@ -261,6 +261,55 @@ def rule():
         assert stub.rules, stub.calls
         for asked in stub.rules:
             assert "member='JobRemoved'" in asked and "arg" not in asked, asked
+
+
+@test("what others on the bus tell of jobs is not believed")
+def forged():
+    need_manager()
+    with bus("forged") as stub, Bundle() as b:
+        misplaced(b, stub)
+
+
+@test("an old systemd that knows a failed unit of the name starts it all the same, without the newest properties")
+def old():
+    need_manager()
+    with bus("old") as stub, Bundle(res(cpu={"quota": 50000, "period": 200000})) as b:
+        misplaced(b, stub)
+        asked = [m for to, m in stub.calls if to == SYSTEMD_NAME and m != "StopUnit"]
+        first = asked.index("ResetFailedUnit")
+        assert asked[:first] == ["StartTransientUnit"] and set(asked[first + 1:]) == {"StartTransientUnit"}, asked
+
+
+@test("a unit that somebody else made meanwhile is left alone, with its processes")
+def exists():
+    need_manager()
+    points = [point for key, point in cgroup_hierarchies().items() if key in ("", "name=systemd")]
+    if not points:
+        raise Skip("no hierarchy here is of version 2 or called systemd")
+    name = unique("scope")
+    process = subprocess.Popen(["sleep", "60"])
+
+    def groups():
+        return [point + path for path in (f"/{name}.slice/dvt-{name}.scope", f"/{name}.slice") for point in points]
+
+    def then():
+        for group in reversed(groups()):
+            os.mkdir(group)
+        for group in groups()[:len(points)]:
+            with open(group + "/cgroup.procs", "w", encoding="ascii") as f:
+                f.write(str(process.pid))
+
+    try:
+        with bus("exists", then) as stub, Bundle({"linux": {"cgroupsPath": f"{name}.slice:dvt:{name}"}}) as b:
+            fails(b.create(check=False, glob=SYSTEMD, env=stub.env), f"dvt-{name}.scope", "UnitExists")
+        assert process.poll() is None, "killed"
+        for group in groups()[:len(points)]:
+            assert read(group + "/cgroup.procs").split() == [str(process.pid)], group
+    finally:
+        process.kill()
+        process.wait()
+        for group in groups():
+            eventually(lambda group=group: group_removed(group), f"{group} removed")
 
 
 @test("one message to systemd starts a container; what comes before it is not waited for apart")

@@ -33,15 +33,6 @@ def kept(b):
     return state["exit"]
 
 
-def removed(path):
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            os.rmdir(path)
-        except OSError:
-            return False
-    return True
-
-
 def one_killed(run):
     """The record that run returns, of a container in which the kernel killed one process, not init. It may kill init
     as well before the first one's memory is free."""
@@ -200,8 +191,7 @@ def groups_gone():
                 b.exec("hog", "64")
                 b.file("/go")
             eventually(lambda: not os.path.exists(path) or not read(path + "/cgroup.procs"), "no process")
-            with contextlib.suppress(FileNotFoundError):
-                eventually(lambda: removed(path), f"{path} removed")
+            eventually(lambda: group_removed(path), f"{path} removed")
             state = b.state()
             assert state["status"] == "stopped", state
             assert b.state().get("exit") == state.get("exit"), "the record must not change"
