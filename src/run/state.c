@@ -167,10 +167,10 @@ static int unmade_clear(int dir)
 static int state_dir_lock(int root, const char *id, bool made, struct err *e)
 {
 	autofd dir = openat(root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
+	bool locked = dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0;
 	struct stat st;
 
-	if (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) == 0) {
+	if (locked) {
 		bool known = fstat(dir, &st) == 0;
 
 		if (known && st.st_nlink > 0)
@@ -182,7 +182,7 @@ static int state_dir_lock(int root, const char *id, bool made, struct err *e)
 	}
 	if (dir < 0 && errno == ENOENT)
 		return fail(e, 0, "container \"%s\" is gone: it was deleted while it was made", id);
-	if (dir < 0 ? errno == ENOTDIR || errno == ELOOP : errno == EWOULDBLOCK)
+	if (dir < 0 ? errno == ENOTDIR || errno == ELOOP : !locked && errno == EWOULDBLOCK)
 		return fail(e, 0, "container \"%s\" already exists", id);
 	fail(e, errno, "lock the state directory of \"%s\"", id);
 	if (made)
