@@ -192,7 +192,8 @@ def peak_memory():
     over(found, 1)
 
 
-@test("with the systemd manager as well: the peak memory of four commands, the system calls of three", limit=90)
+@test("with the systemd manager as well: the peak memory of four commands; on version 2 the system calls of three",
+      limit=90)
 def systemd_manager():
     if not os.path.isdir("/run/systemd/system"):
         raise Skip("systemd is not PID 1")
@@ -212,7 +213,10 @@ def systemd_manager():
         del kinds["create, systemd"]
         count.update({name: strace(*argv) for name, argv in kinds.items()})
     over(memory, 1)
-    over(count, 0)
+    if v2_only():
+        over(count, 0)
+    else:  # each hierarchy of version 1 has its own, and systemd takes its time to remove some
+        print(f"# {', '.join(f'{k} {v}' for k, v in count.items())}")
 
 
 @test("instructions of commands that only look are bounded", limit=90)
