@@ -19,14 +19,14 @@
 #include "kernel/mount_tree.h"
 #include "kernel/rootfs.h"
 
-/* Binds the container's group. The flags are set on this mount alone. */
-static int group_bind(const struct mount_plan *m, const struct cgroup_mount *c, const char *dest,
+/* Binds the container's group, or a whole hierarchy. The flags are set on this mount alone. */
+static int group_bind(const struct mount_plan *m, const char *host_path, const char *dest,
                       struct rootfs *r, struct err *e)
 {
 	struct mount_plan bind = *m;
 
 	bind.type = "bind";
-	bind.source = c->host_path;
+	bind.source = host_path;
 	bind.dest = dest;
 	bind.flags = MOUNT_BIND | (m->flags & MOUNT_DEST_NEW);
 	return bind_apply(&bind, r, -1, e);
@@ -58,20 +58,23 @@ static int group_mount(const struct mount_plan *m, const struct rootfs_plan *p,
 	return fs_apply(&fresh, p, r, e);
 }
 
+/* Outside of a cgroup namespace a new mount of version 2 would have the host's root, and would
+ * reset options of the whole hierarchy that the host has set (nsdelegate, memory_recursiveprot):
+ * there the host's mount is cloned. */
 static int group_apply(const struct mount_plan *m, const struct rootfs_plan *p,
                        const struct cgroup_mount *c, const char *dest, struct rootfs *r,
                        struct err *e)
 {
 	if (c->host_path)
-		return group_bind(m, c, dest, r, e);
+		return group_bind(m, c->host_path, dest, r, e);
+	if (!c->options && !(p->own_ns & CLONE_NEWCGROUP))
+		return group_bind(m, c->mount, dest, r, e);
 	return group_mount(m, p, c, c->options ? "cgroup" : "cgroup2", dest, r, e);
 }
 
 /* The one mount of the unified hierarchy. In a cgroup namespace a new mount has its root at
- * the group. Without one it would have the host's, and would reset options of the whole
- * hierarchy that the host has set (nsdelegate, memory_recursiveprot): then the host's mount is
- * cloned, or in a user namespace the container's own group, for others of the user may be
- * writable to it (CVE-2023-25809). */
+ * the group. Without one the host's mount is cloned (see group_apply), or in a user namespace the
+ * container's own group, for others of the user may be writable to it (CVE-2023-25809). */
 static int unified_apply(const struct mount_plan *m, const struct rootfs_plan *p, struct rootfs *r,
                          struct err *e)
 {
@@ -80,11 +83,12 @@ static int unified_apply(const struct mount_plan *m, const struct rootfs_plan *p
 	bool has_own = own && own->host_path;
 
 	if (!(p->own_ns & CLONE_NEWCGROUP))
-		return group_bind(m, p->userns && has_own ? own : &host, m->dest, r, e);
+		return group_bind(m, p->userns && has_own ? own->host_path : host.host_path,
+		                  m->dest, r, e);
 	if (group_mount(m, p, &host, "cgroup2", m->dest, r, e) == 0)
 		return 0;
 	if ((e->errnum == EPERM || e->errnum == EBUSY) && has_own)
-		return group_bind(m, own, m->dest, r, e);
+		return group_bind(m, own->host_path, m->dest, r, e);
 	return -1;
 }
 

@@ -22,6 +22,7 @@ struct cgroup_mount {
 	const char *const
 		*links; /* further names of a joint hierarchy: "cpu", "cpuacct"; NULL-ended */
 	const char *host_path; /* the container's own group as a path of the host; NULL: unknown */
+	const char *mount;     /* the whole hierarchy, where the host has it */
 	const char *options;   /* of a new mount: "cpu,cpuacct", "none,name=systemd"; v2: NULL */
 };
 

@@ -137,10 +137,7 @@ static void cgroup_mount_fill(struct ctx *c, const struct cgroup_hier *h, struct
 
 	out->name = h->v2 ? "unified" : slash ? slash + 1 : h->mount;
 	out->host_path = group_path(c, h);
-	/* A new mount outside of a cgroup namespace would reset the host's options (nsdelegate). */
-	if (h->v2 && !out->host_path && c->plan->host.mode != CGROUP_MODE_V2 &&
-	    !(c->plan->rootfs.own_ns & CLONE_NEWCGROUP))
-		out->host_path = h->mount;
+	out->mount = h->mount;
 	if (h->v2)
 		return;
 	out->links = group_links(c, h->controllers, out->name);
