@@ -14,7 +14,7 @@ struct cgroup_undo;
 /* Where systemd will make the unit, below the mount of each hierarchy. The caller frees. */
 char *cgroup_systemd_group(const struct cgroup_plan *p, struct err *e);
 /* Starts the transient scope around pid (-1: a slice, without a process); waits until the job is
- * done. */
+ * done. After an error cg is CGROUP_INIT: what has that name is not ours. */
 int cgroup_systemd_start(const struct cgroup_plan *p, struct cgroup *cg, pid_t pid, struct err *e);
 /* Changes the properties of the scope to follow an update. undo gets what no file tells. */
 int cgroup_systemd_update(struct cgroup *cg, const struct oci_resources *r,

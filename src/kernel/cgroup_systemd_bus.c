@@ -396,6 +396,20 @@ static int start_or_set(struct talk *t, struct err *e)
 	}
 }
 
+/* What has come of the last request and its job. */
+static int outcome(const struct talk *t, struct err *e)
+{
+	const struct unit_request *r = t->r;
+
+	if (t->error)
+		return fail(e, 0, "%s systemd unit \"%s\" over the %s bus: %s, %s", r->doing,
+		            r->unit, r->user ? "user" : "system", t->text, t->error);
+	if (job_ended(t) && !str_eq(t->result, "done"))
+		return fail(e, 0, "%s systemd unit \"%s\": the job ended with \"%s\"", r->doing,
+		            r->unit, t->result);
+	return 0;
+}
+
 static int stop(struct talk *t, struct err *e)
 {
 	struct dbus_message m;
@@ -408,8 +422,7 @@ static int stop(struct talk *t, struct err *e)
 		talk_forget(t);
 		return 0;
 	}
-	if (t->error || !job_ended(t) || !str_eq(t->result, "done"))
-		return 0;
+	TRY(outcome(t, e));
 	/* systemd asks the bus who wants this, so we stay until it has answered, whatever. */
 	talk_forget(t);
 	TRY(talk_wait(t, reset_failed(t, false), &m, e));
@@ -473,11 +486,5 @@ int unit_ask(const struct unit_request *r, struct str *answer, struct err *e)
 	else
 		rc = start_or_set(&t, e);
 	TRY(rc);
-	if (t.error)
-		return fail(e, 0, "%s systemd unit \"%s\" over the %s bus: %s, %s", r->doing,
-		            r->unit, r->user ? "user" : "system", t.text, t.error);
-	if (job_ended(&t) && !str_eq(t.result, "done"))
-		return fail(e, 0, "%s systemd unit \"%s\": the job ended with \"%s\"", r->doing,
-		            r->unit, t.result);
-	return 0;
+	return outcome(&t, e);
 }
